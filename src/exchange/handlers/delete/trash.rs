@@ -304,4 +304,37 @@ mod tests {
         assert_eq!(trash.take(dir.as_fd(), c"a").map(drop), Ok(()));
         assert!(path.join("a").exists());
     }
+
+    #[test]
+    fn names_that_exist_are_counted_on_and_then_drawn() {
+        let mut tried = Vec::new();
+        let outcome = with_free_name(c"f.txt", |name| {
+            tried.push(name.to_string_lossy().into_owned());
+            Err(Errno::EEXIST)
+        });
+        assert_eq!((outcome, tried.len()), (Err(Errno::EEXIST), 1 + COUNTED as usize + 3));
+        let (counted, drawn) = tried.split_at(1 + COUNTED as usize);
+        assert_eq!((&*counted[0], &*counted[1]), ("f.txt", "f-1.txt"));
+        assert_eq!(counted.last(), Some(&format!("f-{COUNTED}.txt")));
+        assert!(drawn.iter().all(|name| name.len() == "f-0123456789abcdef.txt".len()), "{drawn:?}");
+        // Another fault ends it.
+        let mut asked = 0;
+        let full = with_free_name(c"f.txt", |_| {
+            asked += 1;
+            Err(if asked < 3 { Errno::EEXIST } else { Errno::ENOSPC })
+        });
+        assert_eq!((full, asked), (Err(Errno::ENOSPC), 3));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_two_characters() {
+        for (before, character) in [(0, "\u{e4}"), (1, "\u{e4}"), (1, "\u{20ac}"), (2, "\u{20ac}"), (3, "\u{1f600}")] {
+            let name = "a".repeat(before) + &character.repeat(LONGEST);
+            let cut = std::str::from_utf8(shortened(name.as_bytes())).expect("whole characters");
+            assert!(name.starts_with(cut) && cut.len() > LONGEST - 4 && cut.len() <= LONGEST, "{}", cut.len());
+        }
+        // What is no UTF-8 is cut where it must be.
+        assert_eq!(shortened(&[0x80; LONGEST + 1]).len(), LONGEST);
+        assert_eq!(shortened(&[b'a'; LONGEST]).len(), LONGEST);
+    }
 }
