@@ -6,9 +6,11 @@ use crate::exchange::flow::Phase;
 use crate::exchange::locate;
 use crate::exchange::log_facts::LimitOutcome;
 use crate::exchange::testing::{INSIDE, KEY, OUTSIDE, Site};
+use crate::http::proxy_protocol::{self, ProxyHeaderProgress};
 use crate::http::signed_link::sign;
 use crate::route::{NoTrace, location};
 use crate::sys::socket::Peer;
+use std::rc::Rc;
 
 /// The password of `u` is `p`.
 const RIGHT: &str = "Authorization: Basic dTpw";
@@ -450,5 +452,24 @@ fn a_trusted_proxy_names_the_client() {
         ex.route.uri = b"/real/".to_vec();
         real_ip::apply(&mut ex);
         assert_eq!(ex.client.peer, before, "once a request");
+    }
+}
+
+#[test]
+fn a_trusted_balancers_header_names_the_client() {
+    let mut site = Site::new("", "location / { set_real_ip_from 10.0.0.0/8; real_ip_header proxy_protocol; }");
+    for (text, client, expected) in [
+        ("PROXY TCP4 3.3.3.3 10.0.0.9 1000 80\r\n", INSIDE, "3.3.3.3"),
+        ("PROXY TCP4 3.3.3.3 10.0.0.9 1000 80\r\n", OUTSIDE, OUTSIDE),
+        ("PROXY UNKNOWN\r\n", INSIDE, INSIDE),
+    ] {
+        let Ok(ProxyHeaderProgress::Complete(_, header)) = proxy_protocol::parse(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        let mut ex = site.at("GET /", &["X-Real-IP: 4.4.4.4"], client);
+        ex.client.proxy_header = Some(Rc::new(header));
+        real_ip::apply(&mut ex);
+        assert_eq!(ex.client.peer.to_string(), expected, "{text} {client}");
+        assert_eq!(ex.client.socket_peer.is_some(), expected != client, "{text} {client}");
     }
 }
