@@ -162,6 +162,20 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
     }
 }
 
+/// All of the body, from `at` on in `input`, which its handler may exchange for an empty buffer. Otherwise as
+/// [`accept`].
+pub fn accept_whole(
+    ex: &mut Exchange,
+    handler: &mut Handler,
+    cx: &mut Services,
+    (input, at): (&mut Vec<u8>, usize),
+) -> Result<(), Flow> {
+    match handler {
+        Handler::Upload(upload) => upload.accept_whole(ex, cx, (input, at)),
+        other => accept(ex, other, cx, input.get(at..).unwrap_or_default()),
+    }
+}
+
 /// The body is complete.
 pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     match handler {

@@ -31,6 +31,31 @@ impl Upload {
         outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
+    /// All of a body, from `at` on in `input`; the buffer is exchanged for an empty one where it can be kept.
+    ///
+    /// # Errors
+    /// As [`Upload::accept`].
+    pub fn accept_whole(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        (input, at): (&mut Vec<u8>, usize),
+    ) -> Result<(), Flow> {
+        let data = input.get(at..).unwrap_or_default();
+        if self.form.is_some() {
+            return self.accept(ex, cx, data);
+        }
+        self.digests.update(data);
+        let outcome = self.admit_piece(cx, data.len()).and_then(|is_all| {
+            let Some(part) = self.parts.last_mut() else { return Ok(()) };
+            match is_all && part.take_whole(input, at, || cx.buffers.take()) {
+                true => Ok(()),
+                false => self.append(cx, input.get(at..).unwrap_or_default(), is_all),
+            }
+        });
+        outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
+    }
+
     /// Parses a piece of a form, until the time of the turn is over.
     fn parse(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
         let Some(mut form) = self.form.take() else { return Ok(()) };
@@ -150,19 +175,28 @@ impl Upload {
 
     /// Appends to the newest file.
     fn write(&mut self, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
-        if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
+        let is_all = self.admit_piece(cx, data.len())?;
+        self.append(cx, data, is_all)
+    }
+
+    /// Whether that much more may be appended to the newest file. Gives whether it is all of it.
+    fn admit_piece(&mut self, cx: &mut Services, len: usize) -> Result<bool, Refusal> {
+        if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(len, self.hold)) {
             self.move_to_file(cx)?;
         }
-        // What may wait for its client needs no more room than for what has arrived.
-        let is_all = self.form.is_none() && self.coming.bytes == data.len() as u64;
-        self.grow_by(cx, data.len() as u64)?;
-        self.keep_free(cx, data.len() as u64)?;
-        let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let most = self.most;
-        if most > 0 && part.size() + data.len() as u64 > most {
-            let name = part.name.clone();
-            return Err(self.too_large().of(&name));
+        let is_all = self.form.is_none() && self.coming.bytes == len as u64;
+        self.grow_by(cx, len as u64)?;
+        self.keep_free(cx, len as u64)?;
+        let Some(part) = self.parts.last() else { return Ok(is_all) };
+        if self.most > 0 && part.size() + len as u64 > self.most {
+            return Err(self.too_large().of(&part.name));
         }
+        Ok(is_all)
+    }
+
+    fn append(&mut self, cx: &mut Services, data: &[u8], is_all: bool) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        // What may wait for its client needs no more room than for what has arrived.
         if is_all {
             part.lend(|| cx.buffers.take());
         }

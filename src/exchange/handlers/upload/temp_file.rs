@@ -67,8 +67,8 @@ enum Given {
 }
 
 enum Content {
-    /// In memory: a small file is made and named in one go, in the cheapest way.
-    Held(Vec<u8>),
+    /// In memory, from an offset on: a small file is made and named in one go, in the cheapest way.
+    Held(Vec<u8>, usize),
     File(OwnedFd),
 }
 
@@ -111,7 +111,7 @@ impl Part {
     /// An empty file with the future name `name`, in memory, with room for this many bytes.
     pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
         Part {
-            content: Content::Held(Vec::with_capacity(room)),
+            content: Content::Held(Vec::with_capacity(room), 0),
             temporary: None,
             mode,
             size: 0,
@@ -172,8 +172,8 @@ impl Part {
         temp_names: &mut TempNames,
         birth: Birth,
     ) -> Result<Vec<u8>, Errno> {
-        let Content::Held(bytes) = &mut self.content else { return Ok(Vec::new()) };
-        let bytes = std::mem::take(bytes);
+        let Content::Held(bytes, from) = &mut self.content else { return Ok(Vec::new()) };
+        let (bytes, from) = (std::mem::take(bytes), std::mem::take(from));
         let nameless = match birth {
             Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_RDWR, self.mode),
             Birth::Hidden => Err(Errno::EOPNOTSUPP),
@@ -193,18 +193,32 @@ impl Part {
             }
         };
         self.content = Content::File(fd);
-        self.append(&bytes)?;
+        self.append(bytes.get(from..).unwrap_or_default())?;
         Ok(bytes)
     }
 
     /// What arrives is held in this buffer, if it is held and nothing has arrived: to allocate one for each small file,
     /// and to free it, took a fortieth of what an upload costs outside of the kernel.
     pub fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
-        if let Content::Held(held) = &mut self.content
+        if let Content::Held(held, _) = &mut self.content
             && held.capacity() == 0
         {
             *held = buffer();
         }
+    }
+
+    /// Takes all of the file where it lies, from `at` on in `input`, in exchange for an empty buffer: to copy 4 KiB
+    /// took 400 instructions. False: something has arrived before, or it is on the disk.
+    pub fn take_whole(&mut self, input: &mut Vec<u8>, at: usize, empty: impl FnOnce() -> Vec<u8>) -> bool {
+        if !matches!(&self.content, Content::Held(held, _) if held.is_empty()) {
+            return false;
+        }
+        let whole = std::mem::replace(input, empty());
+        let bytes = whole.get(at..).unwrap_or_default();
+        self.digests.update(bytes);
+        self.size += bytes.len() as u64;
+        self.content = Content::Held(whole, at);
+        true
     }
 
     /// Makes sure that everything was written, before the file gets a name: file systems without nameless files
@@ -221,7 +235,7 @@ impl Part {
     /// None while the file is in memory.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.content {
-            Content::Held(_) => None,
+            Content::Held(..) => None,
             Content::File(fd) => Some(fd.as_fd()),
         }
     }
@@ -253,14 +267,14 @@ impl Part {
 
     /// The file is in memory, and may stay there with `more` bytes in at most `most`.
     pub fn holds(&self, more: usize, most: usize) -> bool {
-        matches!(&self.content, Content::Held(bytes) if bytes.len() + more <= most)
+        matches!(&self.content, Content::Held(bytes, from) if bytes.len() - from + more <= most)
     }
 
     /// Appends all of `bytes`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.digests.update(bytes);
         match &mut self.content {
-            Content::Held(held) => held.extend_from_slice(bytes),
+            Content::Held(held, _) => held.extend_from_slice(bytes),
             Content::File(_) => self.append(bytes)?,
         }
         self.wrote(bytes.len() as u64);
@@ -282,8 +296,8 @@ impl Part {
     /// Hashes what was written, if that is little: the loop waits for it. None: it is too much, or cannot be read.
     pub fn hash_again(&self, digests: &mut Digests) -> Option<()> {
         let fd = match &self.content {
-            Content::Held(bytes) => {
-                digests.update(bytes);
+            Content::Held(bytes, from) => {
+                digests.update(bytes.get(*from..).unwrap_or_default());
                 return Some(());
             }
             Content::File(_) if self.size > READ_BACK => return None,
@@ -455,6 +469,25 @@ fn keep_old(dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Optio
 mod tests {
     use super::super::tests::Scratch;
     use super::*;
+
+    #[test]
+    fn a_whole_file_is_written_from_the_buffer_it_came_in_and_what_comes_later_is_not_put_before_it() {
+        let (scratch, mut names) = (Scratch::new(), TempNames::default());
+        let dir = scratch.dir();
+        let mut input = Vec::with_capacity(64);
+        input.extend_from_slice(b"PUT / HTTP/1.1 content");
+        let lay_at = input.as_ptr();
+        let mut part = Part::held(b"x".to_vec(), 0o600, 0);
+        assert!(part.take_whole(&mut input, 15, || b"".to_vec()) && input.is_empty());
+        assert!(part.size() == 7 && part.holds(3, 10) && !part.holds(4, 10));
+        assert!(!part.take_whole(&mut b"more".to_vec(), 0, Vec::new), "something has arrived");
+        part.write(b"!").expect("held");
+        let buffer = part.move_to_file(&dir, &mut names, Birth::Nameless).expect("moved to a file");
+        assert_eq!(buffer.as_ptr(), lay_at, "it is given back");
+        assert!(!part.take_whole(&mut b"more".to_vec(), 0, Vec::new), "it is on the disk");
+        part.link(&dir, c"x", &mut names).expect("linked");
+        assert_eq!(scratch.read("x"), b"content!");
+    }
 
     #[test]
     fn a_file_appears_whole_or_not_at_all() {

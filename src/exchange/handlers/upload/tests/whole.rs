@@ -34,11 +34,12 @@ fn files(site: &Site, below: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The body comes in pieces of this size, spliced where that is possible.
+/// The body comes in pieces of this size, spliced where that is possible; or whole, behind its head.
 #[derive(Clone, Copy)]
 pub enum Comes {
     In(usize),
     Spliced(usize),
+    Whole,
 }
 
 /// The flow with which it ends: at its head, within its body or behind it.
@@ -50,6 +51,7 @@ fn run(site: &mut Site, ex: &mut Exchange, body: &[u8], comes: Comes) -> Flow {
     };
     let size = match comes {
         Comes::In(size) | Comes::Spliced(size) => size,
+        Comes::Whole => body.len().max(1),
     };
     // What is there is counted before the body is read.
     while upload.works() {
@@ -64,6 +66,7 @@ fn run(site: &mut Site, ex: &mut Exchange, body: &[u8], comes: Comes) -> Flow {
                 crate::sys::file::write_all(fd, piece).expect("it is written");
                 upload.spliced(ex, cx, piece.len() as u64)
             }
+            None if matches!(comes, Comes::Whole) => upload.accept_whole(ex, cx, (&mut [b"head", piece].concat(), 4)),
             None => upload.accept(ex, cx, piece),
         };
         if let Err(flow) = taken {
@@ -197,7 +200,7 @@ fn a_body_becomes_the_file_that_its_uri_or_its_rules_name() {
         ("POST /told/f", &[], "abc", 200, &["f=abc"]),
         ("PUT /site/.hidden", &[], "abc", 201, &[".hidden=abc"]),
     ] {
-        for comes in [Comes::In(7), Comes::In(1 << 16), Comes::Spliced(4096)] {
+        for comes in [Comes::In(7), Comes::In(1 << 16), Comes::Spliced(4096), Comes::Whole] {
             let mut site = site();
             let (status, ex) = upload(&mut site, line, fields, body.as_bytes(), comes);
             assert_eq!(status, expected, "{line} {fields:?}: {}", text(&ex));
@@ -278,15 +281,17 @@ fn digests_that_are_asked_for_must_be_there_and_be_right() {
         ("/up/f", "Content-Digest", "sha-256=?", 400),
         ("/up/f", "Want-Repr-Digest", "sha-256=1", 201),
     ] {
-        let mut site = site();
-        let field = format!("{name}: {value}");
-        let fields = if name.is_empty() { &[][..] } else { &[&*field] };
-        let (status, ex) = upload(&mut site, &format!("PUT {target}"), fields, b"abc", Comes::In(2));
-        assert_eq!(status, expected, "{target} {field}");
-        assert_eq!(changes(&site).len(), usize::from(expected == 201), "{target} {field}");
-        let digest = ex.response.fields.iter().find(|(name, _)| *name == b"Repr-Digest").map(|(_, value)| value);
-        let wanted = (name == "Want-Repr-Digest").then_some(RIGHT.as_bytes());
-        assert_eq!(digest, wanted, "{target} {field}");
+        for comes in [Comes::In(2), Comes::Whole] {
+            let mut site = site();
+            let field = format!("{name}: {value}");
+            let fields = if name.is_empty() { &[][..] } else { &[&*field] };
+            let (status, ex) = upload(&mut site, &format!("PUT {target}"), fields, b"abc", comes);
+            assert_eq!(status, expected, "{target} {field}");
+            assert_eq!(changes(&site).len(), usize::from(expected == 201), "{target} {field}");
+            let digest = ex.response.fields.iter().find(|(name, _)| *name == b"Repr-Digest").map(|(_, value)| value);
+            let wanted = (name == "Want-Repr-Digest").then_some(RIGHT.as_bytes());
+            assert_eq!(digest, wanted, "{target} {field}");
+        }
     }
 }
 
