@@ -153,7 +153,7 @@ pub struct NewDirectories {
     made: Vec<Made>,
     among: Rc<MadeDirectories>,
     /// The directories that it stores in and others may remove, and how often it has opened each.
-    uses: BTreeMap<Key, usize>,
+    uses: Option<Box<BTreeMap<Key, usize>>>,
     /// Some were there in an earlier turn, in which another operation may have opened them.
     is_old: bool,
 }
@@ -161,7 +161,7 @@ pub struct NewDirectories {
 impl NewDirectories {
     /// Of one of these operations.
     fn among(among: &Rc<MadeDirectories>) -> NewDirectories {
-        NewDirectories { made: Vec::new(), among: among.clone(), uses: BTreeMap::new(), is_old: false }
+        NewDirectories { made: Vec::new(), among: among.clone(), uses: None, is_old: false }
     }
 
     /// Of one that stores in that directory.
@@ -183,7 +183,7 @@ impl NewDirectories {
         }
         if let Some(key) = key_of(dir) {
             self.among.used.borrow_mut().entry(key).or_default().by += 1;
-            *self.uses.entry(key).or_default() += 1;
+            *self.uses.get_or_insert_default().entry(key).or_default() += 1;
         }
     }
 
@@ -221,7 +221,7 @@ impl NewDirectories {
 
     fn is_used_by_others(&self, key: Key) -> bool {
         let by = self.among.used.borrow().get(&key).map_or(0, |used| used.by);
-        by > self.uses.get(&key).copied().unwrap_or_default()
+        by > self.uses.as_ref().and_then(|uses| uses.get(&key).copied()).unwrap_or_default()
     }
 
     /// Those that store in that directory remove what was made.
@@ -243,12 +243,10 @@ impl NewDirectories {
 
     /// It stores in none any more. Takes over what others have left to it.
     fn unuse(&mut self) {
-        if self.uses.is_empty() {
-            return;
-        }
+        let Some(uses) = self.uses.take() else { return };
         let among = self.among.clone();
         let mut all = among.used.borrow_mut();
-        for (key, times) in std::mem::take(&mut self.uses) {
+        for (key, times) in *uses {
             let Some(used) = all.get_mut(&key) else { continue };
             used.by -= times;
             if used.by == 0 {

@@ -28,7 +28,7 @@ pub enum NameFailure {
 }
 
 /// The numbers that files of one name have got: what is known to be taken is not tried again for each of them.
-pub type Numbers = ByName<u32>;
+pub type Numbers = Option<Box<ByName<u32>>>;
 
 /// What is known of the name before it is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,10 +53,10 @@ pub fn name(
 ) -> Result<(), NameFailure> {
     let home = home(dir, part);
     let key = (part.folder, if seen == Seen::Among { part.name.clone() } else { Vec::new() });
-    let above = numbers.get(&key).copied().unwrap_or_default();
+    let above = numbers.as_ref().and_then(|numbers| numbers.get(&key).copied()).unwrap_or_default();
     let number = give_name(&home, part, (on_duplicate, seen), above, temp_names, may)?;
     if number > 0 {
-        numbers.insert(key, number);
+        numbers.get_or_insert_default().insert(key, number);
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ mod tests {
 
     /// Names all, or none. Gives whether their names were free.
     fn commit(dir: &Rc<OwnedFd>, parts: &mut [Part], how: Duplicate) -> Result<Vec<bool>, Failed> {
-        let (mut numbers, mut names) = (Numbers::new(), TempNames::default());
+        let (mut numbers, mut names) = (Numbers::default(), TempNames::default());
         let seen = if parts.len() == 1 { Seen::Alone(None) } else { Seen::Among };
         for at in 0..parts.len() {
             if let Err(why) = name(dir, &mut parts[at], (how, seen), &mut numbers, &mut names, &mut |_, _| true) {
@@ -258,7 +258,7 @@ mod tests {
     fn a_number_that_was_given_is_where_the_next_one_begins() {
         let scratch = Scratch::new();
         let dir = scratch.dir();
-        let (mut numbers, mut names) = (Numbers::new(), TempNames::default());
+        let (mut numbers, mut names) = (Numbers::default(), TempNames::default());
         let mut tried = Vec::new();
         for _ in 0..4 {
             let mut part = part(&dir, "x", "");

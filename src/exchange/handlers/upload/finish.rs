@@ -338,7 +338,7 @@ impl Upload {
         cx: &Services,
         (which, name): (Which, &[u8]),
     ) -> Result<(), Refusal> {
-        if self.naming.wanted.contains(&(which, name.to_vec())) {
+        if self.naming.wanted.as_ref().is_some_and(|wanted| wanted.contains(&(which, name.to_vec()))) {
             // An earlier file of the request has the name: this one gets another.
             return Ok(());
         }
@@ -379,10 +379,11 @@ impl Upload {
     /// request, which sends two files and has both stored.
     fn is_twin(&mut self, at: usize) -> Result<bool, Refusal> {
         let Some(part) = self.parts.get(at).filter(|_| self.parts.len() > 1) else { return Ok(false) };
-        if !self.naming.wanted.insert((part.folder, part.name.clone())) {
+        if !self.naming.wanted.get_or_insert_default().insert((part.folder, part.name.clone())) {
             return Ok(true);
         }
-        let Some(earlier) = self.naming.named.get(&*fold(&part.name)) else { return Ok(false) };
+        let named = self.naming.named.as_ref();
+        let Some(earlier) = named.and_then(|named| named.get(&*fold(&part.name))) else { return Ok(false) };
         let there = target_of(&self.target, &self.folders, part.folder).stat(&part.name)?;
         Ok(there.is_some_and(|there| earlier.iter().any(|one| one.is_same_file(&there))))
     }
@@ -394,7 +395,8 @@ impl Upload {
         }
         let Some(part) = self.parts.get(at) else { return };
         if let Ok(Some(stat)) = target_of(&self.target, &self.folders, part.folder).stat(&part.name) {
-            self.naming.named.entry(fold(&part.name).into_owned()).or_default().push(stat);
+            let named = self.naming.named.get_or_insert_default();
+            named.entry(fold(&part.name).into_owned()).or_default().push(stat);
         }
     }
 
@@ -432,7 +434,7 @@ impl Upload {
         let part = &self.parts[at];
         if self.policy.on_duplicate == Duplicate::Overwrite {
             // The name that the twin got is not to be replaced either.
-            self.naming.wanted.insert((part.folder, part.name.clone()));
+            self.naming.wanted.get_or_insert_default().insert((part.folder, part.name.clone()));
         }
         cx.checked_trees.name_added(commit::home(&dir, part).as_fd());
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))

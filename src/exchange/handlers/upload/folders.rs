@@ -38,7 +38,7 @@ impl Upload {
         if name.is_empty() {
             return Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty").of(given));
         }
-        if let Some(at) = self.folder_at.get(path) {
+        if let Some(at) = self.folder_at.as_ref().and_then(|known| known.get(path)) {
             return Ok((Some(*at), name));
         }
         let names = Names::of(ex);
@@ -48,13 +48,16 @@ impl Upload {
         })?;
         self.made.uses(target.dir.as_fd());
         let at = self.folders.len();
-        self.folder_at.insert(path.into(), at);
+        self.folder_at.get_or_insert_default().insert(path.into(), at);
         self.folders.push(Folder { path: path.into(), target });
         Ok((Some(at), name))
     }
 
     /// How many directories are missing, each of which may be above several folders.
     pub fn missing_directories(&self) -> u64 {
+        if self.folders.is_empty() && !self.target.is_missing() {
+            return 0;
+        }
         let targets = std::iter::once(&self.target).chain(self.folders.iter().map(|folder| &folder.target));
         targets.flat_map(TargetDir::missing_uris).collect::<HashSet<_>>().len() as u64
     }

@@ -158,7 +158,7 @@ impl Upload {
         while let Some(part) = self.parts.get(self.naming.counted.files) {
             let counted = &mut self.naming.counted;
             // Of two files with one name, the second gets another.
-            let is_first = counted.names.insert((part.folder, part.name.clone()));
+            let is_first = counted.names.get_or_insert_default().insert((part.folder, part.name.clone()));
             let replaced = match is_first {
                 false => Usage::default(),
                 true => replaced(self.policy, target_of(&self.target, &self.folders, part.folder).stat(&part.name)?),

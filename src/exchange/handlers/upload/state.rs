@@ -1,6 +1,6 @@
 //! The state of an upload in progress. The other files contain its steps.
 
-use super::commit;
+use super::commit::{self, Numbers};
 use super::digest::{Algorithm, Digests};
 use super::form::Form;
 use super::free_space::FreeSpaceCheck;
@@ -9,7 +9,7 @@ use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
 use super::target_dir::TargetDir;
-use super::temp_file::{ByName, Part};
+use super::temp_file::Part;
 use crate::config::settings::upload::{Duplicate, UploadSettings};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::versions::{self, Versions};
@@ -39,7 +39,7 @@ pub struct Upload {
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
     /// Where they are in it, by their paths.
-    pub(super) folder_at: BTreeMap<Rc<[u8]>, usize>,
+    pub(super) folder_at: Option<Box<BTreeMap<Rc<[u8]>, usize>>>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
     /// Its body is a form, also while that is read.
@@ -105,7 +105,7 @@ impl Upload {
             rules,
             target,
             folders: Vec::new(),
-            folder_at: BTreeMap::new(),
+            folder_at: None,
             form: None,
             is_form: false,
             parts: Vec::new(),
@@ -149,8 +149,7 @@ impl Drop for Upload {
 
 /// How far the end of an upload has come: its files get their names ([`super::finish`]).
 ///
-/// Its sets are trees, since most uploads have one file, and leave them empty: an empty tree costs nothing to make, an
-/// empty hash table is keyed.
+/// Its sets are boxed, since most uploads have one file, and none of them; and trees, since a hash table is keyed.
 #[derive(Default)]
 pub struct Naming {
     /// It has begun, and continues in a later turn.
@@ -168,11 +167,11 @@ pub struct Naming {
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
     /// The directories and names that files wanted so far, where these replace others.
-    pub(super) wanted: BTreeSet<(Which, Vec<u8>)>,
+    pub(super) wanted: Option<Box<BTreeSet<(Which, Vec<u8>)>>>,
     /// The same files as they are once they have their names, by those without what a file system may ignore.
-    pub(super) named: BTreeMap<Vec<u8>, Vec<Stat>>,
+    pub(super) named: Option<Box<BTreeMap<Vec<u8>, Vec<Stat>>>>,
     /// By directory and name: the numbers that were added to names.
-    pub(super) numbers: ByName<u32>,
+    pub(super) numbers: Numbers,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
     pub(super) given: usize,
 }
@@ -185,7 +184,7 @@ pub struct Counted {
     /// What they take, and what they replace.
     pub(super) usage: (Usage, Usage),
     /// The directories and names of those that were counted.
-    pub(super) names: BTreeSet<(Which, Vec<u8>)>,
+    pub(super) names: Option<Box<BTreeSet<(Which, Vec<u8>)>>>,
 }
 
 /// Names that are being taken back.
