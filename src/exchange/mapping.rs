@@ -118,10 +118,10 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
 }
 
 /// Makes an expanded root absolute: a relative one, which begins with a variable, lies in the prefix, as a literal one
-/// does. Returns how much of the path the configuration writes.
+/// does. Returns how much of the path the configuration writes, for a root with variables.
 fn anchor(ex: &Exchange, path: &mut Vec<u8>, root: &Template) -> usize {
     if path.starts_with(b"/") {
-        return literal(root, path);
+        return if root.constant().is_some() { path.len() } else { literal(root, path) };
     }
     let prefix = std::os::unix::ffi::OsStrExt::as_bytes(ex.config.process.prefix.as_os_str());
     path.splice(0..0, prefix.iter().copied().chain(*b"/"));

@@ -74,7 +74,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         ex.response.line(b"Repr-Digest", &file.digest);
     }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
-    if raw::given_time(ex).is_some() && single.is_some_and(|file| file.is_dated) {
+    if single.is_some_and(|file| file.is_dated) && raw::given_time(ex).is_some() {
         ex.response.line(b"X-OC-MTime", b"accepted");
     }
     if ex.route.method == Method::Put {

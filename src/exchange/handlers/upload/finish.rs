@@ -86,9 +86,12 @@ impl Upload {
         let flow = match &mut stored[..] {
             [file] => {
                 // An alias for one file may give it another name than the URI has.
-                let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-                let shown = ex.route.uri.get(slash..).unwrap_or_default();
-                let own = (shown != &file.name[..]).then(|| std::mem::replace(&mut file.name, shown.to_vec()));
+                let is_shown = ex.route.uri.strip_suffix(&file.name[..]).is_some_and(|dir| dir.ends_with(b"/"));
+                let own = (!is_shown).then(|| {
+                    let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+                    let shown = ex.route.uri.get(slash..).unwrap_or_default();
+                    std::mem::replace(&mut file.name, shown.to_vec())
+                });
                 let flow = answer::stored(ex, cx, &self.target.uri, std::slice::from_ref(file), None);
                 if let Some(own) = own {
                     file.name = own;

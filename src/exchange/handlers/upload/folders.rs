@@ -26,11 +26,11 @@ impl Upload {
     /// # Errors
     /// 400 for a component that is no file name, and for any path where `upload_create_path` is off.
     pub fn split_path<'n>(&mut self, ex: &Exchange, given: &'n [u8]) -> Result<(Which, &'n [u8]), Refusal> {
-        let Some(slash) = memchr::memrchr(b'/', given) else { return Ok((None, given)) };
-        let (path, name) = given.split_at(slash + 1);
         if ex.route.method != Method::Post {
             return Ok((None, given));
         }
+        let Some(slash) = memchr::memrchr(b'/', given) else { return Ok((None, given)) };
+        let (path, name) = given.split_at(slash + 1);
         if !self.rules.create_path {
             let refusal = Refusal::new(Status::BAD_REQUEST, "the file name holds a slash");
             return Err(refusal.limit("upload_create_path").of(given));

@@ -19,13 +19,15 @@ pub fn essence(content_type: &[u8]) -> &[u8] {
 
 /// Whether upload_types lists the type. `allowed` is in lower case.
 pub fn is_type_allowed(allowed: &[Box<[u8]>], content_type: &[u8]) -> bool {
+    if allowed.is_empty() {
+        return true;
+    }
     let essence = essence(content_type);
-    allowed.is_empty()
-        || allowed.iter().any(|pattern| match &**pattern {
-            b"*/*" => true,
-            [family @ .., b'*'] => essence.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family)),
-            exact => essence.eq_ignore_ascii_case(exact),
-        })
+    allowed.iter().any(|pattern| match &**pattern {
+        b"*/*" => true,
+        [family @ .., b'*'] => essence.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family)),
+        exact => essence.eq_ignore_ascii_case(exact),
+    })
 }
 
 /// Whether upload_extensions allows the name. An allowed extension must be the last; a denied one may not occur

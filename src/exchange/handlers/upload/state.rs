@@ -226,13 +226,14 @@ pub struct NamePolicy {
 impl NamePolicy {
     /// As the head says; otherwise as the location says (`on_duplicate`). A PUT replaces.
     pub fn of(head: &RequestHead, buf: &[u8], put: bool, on_duplicate: Duplicate) -> NamePolicy {
-        let create_only = head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
+        let conditional = versions::has_conditions(head);
+        let create_only = conditional && head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
         let on_duplicate = match if put { Duplicate::Overwrite } else { on_duplicate } {
             Duplicate::Overwrite if create_only => Duplicate::Error,
             other => other,
         };
-        let conditional = versions::has_conditions(head);
-        NamePolicy { on_duplicate, conditional, names_version: versions::names_version(head, buf), create_only }
+        let names_version = conditional && versions::names_version(head, buf);
+        NamePolicy { on_duplicate, conditional, names_version, create_only }
     }
 
     /// For a request whose preconditions were evaluated before.

@@ -108,11 +108,11 @@ pub fn find(
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
             Ok(dir) => Ok((target(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, parent_of(uri)), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, parent_of(uri, name)), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = target(parent, open(parent)?, parent_of(uri));
+    let mut found = target(parent, open(parent)?, parent_of(uri, name));
     if found.stat_this_turn(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(Tail::of(&split.path, name))));
     }
@@ -138,9 +138,13 @@ pub fn as_directory(uri: &[u8]) -> Vec<u8> {
     if uri.ends_with(b"/") { uri.to_vec() } else { [uri, b"/"].concat() }
 }
 
-/// The same when the URI names a file in it.
-fn parent_of(uri: &[u8]) -> Vec<u8> {
-    uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)].to_vec()
+/// The same when the URI names a file in it. `name`: the last of the path, with which the URI ends as well, unless an
+/// alias maps it.
+fn parent_of(uri: &[u8], name: &[u8]) -> Vec<u8> {
+    match uri.strip_suffix(name) {
+        Some(dir) if dir.ends_with(b"/") => dir.to_vec(),
+        _ => uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)].to_vec(),
+    }
 }
 
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
@@ -215,6 +219,9 @@ fn descend(
     resolve: u64,
     names: Names,
 ) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
+    if rel.is_empty() {
+        return Ok((base.clone(), Vec::new()));
+    }
     refuse_nul(rel)?;
     let failed = |e| Refusal::call("openat2()", path, e);
     if !create {

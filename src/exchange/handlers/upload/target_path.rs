@@ -151,12 +151,12 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
 /// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
 /// segment. None: the URI only begins like the location (`/up2` in `/up`).
 fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
-    let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
+    let last = || &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
     if is_pattern(kind, name) {
-        return Some(last);
+        return Some(last());
     }
     // An `if` or limit_except in a regex location has the regex as its name, which does not begin the URI.
-    let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
+    let Some(rest) = uri.strip_prefix(name) else { return Some(last()) };
     match (name.ends_with(b"/"), rest.first()) {
         (true, _) | (_, None) => Some(rest),
         (false, Some(b'/')) => Some(&rest[1..]),
