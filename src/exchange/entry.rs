@@ -219,7 +219,7 @@ fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
     let config = ex.config.clone();
     let endpoint = &config.endpoints[ex.client.endpoint.at()];
     let mut name = std::mem::take(&mut ex.route.host);
-    name.extend_from_slice(host::split(ex.request.head.host.of(ex.buf())).0);
+    name.extend_from_slice(host::name(ex.request.head.host.of(ex.buf())));
     name.make_ascii_lowercase();
     let chosen = ex.route.effort.spend(|effort| server::find_within(endpoint, &name, &mut cx.trace, effort));
     let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));

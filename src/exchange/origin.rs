@@ -122,7 +122,7 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     let is_outside = || {
         let outside = real_ip::is_believed(ex).then(|| ex.fields(b"x-forwarded-host").last()).flatten();
         let last = outside.and_then(|line| line.rsplit(|b| *b == b',').next()).unwrap_or_default();
-        host::split(last.trim_ascii()).0.eq_ignore_ascii_case(name)
+        host::name(last.trim_ascii()).eq_ignore_ascii_case(name)
     };
     (is_named || is_outside()).then(|| &rest[slash..])
 }

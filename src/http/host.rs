@@ -24,17 +24,28 @@ pub fn is_valid(value: &[u8]) -> bool {
 /// A value that [`is_valid`] as name and port. The name keeps its brackets and case; a trailing dot is cut, as nginx
 /// does for `$host`.
 pub fn split(value: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = colon(value);
+    let port = colon.and_then(|at| port_of(&value[at + 1..]).filter(|_| at + 1 < value.len()));
+    (without_dot(&value[..colon.unwrap_or(value.len())]), port)
+}
+
+/// The name of [`split`] alone.
+pub fn name(value: &[u8]) -> &[u8] {
+    without_dot(&value[..colon(value).unwrap_or(value.len())])
+}
+
+/// Where the port is parted from the name.
+fn colon(value: &[u8]) -> Option<usize> {
     // Names are short: a loop is cheaper than setting up a search.
     let search = |from: usize, byte: u8| value[from..].iter().position(|b| *b == byte).map(|at| at + from);
-    let colon = match value.first() {
+    match value.first() {
         Some(b'[') => search(0, b']').and_then(|end| search(end, b':')),
         _ => search(0, b':'),
-    };
-    let (name, port) = match colon {
-        Some(at) => (&value[..at], port_of(&value[at + 1..]).filter(|_| at + 1 < value.len())),
-        None => (value, None),
-    };
-    (name.strip_suffix(b".").unwrap_or(name), port)
+    }
+}
+
+fn without_dot(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b".").unwrap_or(name)
 }
 
 /// A port number; 0 for the empty one.
@@ -179,7 +190,11 @@ mod tests {
             ("", "", None),
         ];
         for (value, name, port) in table {
-            assert_eq!(split(value.as_bytes()), (name.as_bytes(), port), "{value}");
+            assert_eq!(
+                (split(value.as_bytes()), super::name(value.as_bytes())),
+                ((name.as_bytes(), port), name.as_bytes()),
+                "{value}"
+            );
         }
     }
 }

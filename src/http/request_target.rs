@@ -26,9 +26,12 @@ pub enum TargetForm {
 /// # Errors
 /// As [`check_bytes`].
 pub fn without_fragment(line: &[u8], target: Range<usize>) -> Result<usize, Reject> {
-    let Some(hash) = memchr::memchr(b'#', &line[target.clone()]).map(|at| at + target.start) else {
-        check_bytes(&line[target.clone()])?;
+    let checked = check_bytes(&line[target.clone()]);
+    if checked.is_ok() {
         return Ok(target.end);
+    }
+    let Some(hash) = memchr::memchr(b'#', &line[target.clone()]).map(|at| at + target.start) else {
+        return checked.map(|()| target.end);
     };
     check_bytes(&line[target.start..hash])?;
     for fragment in line[hash..target.end].split(|b| *b == b'#').filter(|part| !part.is_empty()) {

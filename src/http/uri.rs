@@ -47,7 +47,7 @@ pub fn normalize(path_and_query: &[u8], slashes: Slashes, out: &mut Vec<u8>) -> 
     out.clear();
     let mark = memchr::memchr(b'?', path_and_query);
     let (path, query) = path_and_query.split_at(mark.unwrap_or(path_and_query.len()));
-    if memchr::memchr(b'#', query).is_some() {
+    if !query.is_empty() && memchr::memchr(b'#', query).is_some() {
         return Err(Reject::BadUri("a fragment"));
     }
     let mut normal = Normal { query: mark.map(|at| Span::new(at + 1, path_and_query.len())), ..Normal::default() };

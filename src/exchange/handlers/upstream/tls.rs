@@ -83,6 +83,6 @@ pub fn secure(ex: &mut Exchange, cx: &mut Services, proxied: &[u8]) -> Result<Se
         Some(template) => variables::text(template, ex, cx),
         None => proxied.to_vec(),
     };
-    let name = host::split(&name).0;
+    let name = host::name(&name);
     Ok(Secure { settings, config, name: String::from_utf8_lossy(name).into() })
 }
