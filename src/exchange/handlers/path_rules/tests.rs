@@ -266,3 +266,27 @@ fn the_text_of_a_program_is_copied_only_where_uploads_may_be_programs() {
         assert_eq!(found, expected, "{line} {uri} {action:?}");
     }
 }
+
+#[test]
+fn a_file_of_a_location_that_only_reads_has_the_limits_of_the_folder_that_takes_it() {
+    let mut site = Site::new(
+        "",
+        "location /up/ { allowed_methods POST; } location /up/in/ { allowed_methods POST; } location /read/ { }
+         location ~ png$ { } location ~ jpg$ { allowed_methods GET PUT; }",
+    );
+    for (uri, expected) in [
+        ("/up/in/a.png", Some("/up/in/")),
+        ("/up/in/d/a.png", Some("/up/in/d/")),
+        ("/up/in/a.jpg", None),
+        ("/up/in/a", None),
+        ("/up/a.png", None),
+        ("/read/a.png", None),
+    ] {
+        let mut ex = site.at("POST /up/", &[], INSIDE);
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        let there = site.at(&format!("GET {uri}"), &[], INSIDE);
+        let limits = TargetLimits::of(there.location(), uri.as_bytes(), methods::allowed(&there));
+        let found = rules.folder_that_takes(&ex, &limits, uri.as_bytes());
+        assert_eq!(found, expected.map(str::as_bytes), "{uri}");
+    }
+}
