@@ -147,10 +147,15 @@ fn what_waits_on_a_connection_whose_client_does_not_read_ends_as_where_the_clien
     c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
     // Nothing more is read: the socket fills up, and the connection ends.
     s.await_file("logs/h2.log", |log| log.contains("GET /silent HTTP/2.0|HTTP/2.0|h2c|499|"));
-    let errors = s.error_log();
-    let about: Vec<_> = errors.lines().filter(|line| line.contains("\"GET /silent ")).collect();
-    assert!(about.len() == 1 && about[0].contains("client prematurely closed connection"), "{about:#?}");
     eventually("the connection is gone", || s.get("/status").is(200).text().contains("connections: 1 "));
+    // The error log is written behind the access log.
+    let about = || {
+        let errors = s.error_log();
+        errors.lines().filter(|line| line.contains("\"GET /silent ")).map(String::from).collect::<Vec<_>>()
+    };
+    eventually("it is in the error log", || !about().is_empty());
+    let about = about();
+    assert!(about.len() == 1 && about[0].contains("client prematurely closed connection"), "{about:#?}");
     assert_eq!(under_way(&s), 1, "the request that an upstream is not to miss goes on");
     ignored.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("it reads");
     s.await_file("logs/h2.log", |log| log.contains("GET /ignored HTTP/2.0|HTTP/2.0|h2c|200|"));
