@@ -80,6 +80,8 @@ pub struct Response {
     pub is_inert: bool,
     /// A page of ours, with a Content-Security-Policy for its own script and style.
     pub has_own_policy: bool,
+    /// The standard page of its status.
+    pub is_standard: bool,
     /// The upstream was asked without the client's conditions, which are evaluated here.
     pub conditional: bool,
 }

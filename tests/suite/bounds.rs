@@ -429,6 +429,7 @@ fn a_proxied_response_without_a_field_whose_value_is_too_long_is_not_sent() {
         while let Some(request) = peer.request() {
             let head = match request.target() {
                 "/upgrade" => "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other",
+                "/fails" => "500 Oh\r\nContent-Length: 8",
                 _ => "200 OK\r\nContent-Length: 8",
             };
             if !peer.send(format!("HTTP/1.1 {head}\r\n\r\nanswered").as_bytes()) {
@@ -444,10 +445,13 @@ fn a_proxied_response_without_a_field_whose_value_is_too_long_is_not_sent() {
          location /unbuffered {{ add_header X-Long $d10; proxy_buffering off; proxy_pass http://{up}; }}
          location /named {{ add_header X-Long $d10; error_page 500 @made; proxy_pass http://{up}; }}
          location /again {{ add_header X-Long $d10; error_page 500 @proxied; proxy_pass http://{up}; }}
+         location /paged {{ add_header X-Long $d10; error_page 500 /page; proxy_pass http://{up}; }}
+         location = /page {{ add_header X-Long $d10 always; }}
          location @made {{ return 503 made; }}
          location @proxied {{ proxy_pass http://{up}; }}",
         up = up.address
     ))
+    .file("html/page", "answered")
     .allow_log("the values of variables are too long together")
     .start();
     let mut table = Table::new("proxied responses");
@@ -455,6 +459,8 @@ fn a_proxied_response_without_a_field_whose_value_is_too_long_is_not_sent() {
         ("/", 500, "Internal Server Error"),
         ("/upgrade", 500, "Internal Server Error"),
         ("/unbuffered", 500, "Internal Server Error"),
+        ("/fails", 500, "Internal Server Error"),
+        ("/paged", 500, "Internal Server Error"),
         ("/named", 500, "made"),
         ("/again", 500, "answered"),
     ] {

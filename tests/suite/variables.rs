@@ -1,6 +1,7 @@
-//! What variables are worth when the request is over: in the access log, where `-` means that there is nothing.
+//! What variables are worth when the request is over: in the access log, where `-` means that there is nothing, and in
+//! trailers.
 
-use crate::harness::{BOTH, Runs, Table, ours, server};
+use crate::harness::{BOTH, Runs, Table, eventually, ours, server, skip_on_nginx};
 use crate::upstream::Upstream;
 
 #[test]
@@ -165,5 +166,41 @@ fn charsets() {
             let missing = "no \"charset_map\" between the charsets \"utf-8\" and \"koi8-r\"";
             assert_eq!(said.contains(missing), !ok, "{said}");
         });
+    }
+}
+
+/// The body went out whole, and nothing said that its trailer was missing.
+#[test]
+fn a_trailer_whose_value_is_too_long_is_not_missing_in_silence() {
+    if skip_on_nginx("it has no such bound") {
+        return;
+    }
+    let up = Upstream::start(|peer| {
+        while peer.request().is_some() {
+            if !peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nanswered") {
+                return;
+            }
+        }
+    });
+    let double: String = (0..10).map(|at| format!("set $d{} \"$d{at}$d{at}\"; ", at + 1)).collect();
+    let s = server(&format!(
+        "set $d0 $http_x; {double}
+         add_trailer X-Long $d10;
+         location / {{ }}
+         location /text {{ return 200 answered; }}
+         location /proxied {{ proxy_pass http://{}; }}",
+        up.address
+    ))
+    .file("html/f", "answered")
+    .allow_log("the values of variables are too long together")
+    .start();
+    let long = format!("X: {}\r\n", "x".repeat(7000));
+    for (lines, (uri, status)) in [("/f", 500), ("/text", 500), ("/proxied", 200)].into_iter().enumerate() {
+        let seen = s.get_with(uri, &long);
+        seen.is(status);
+        assert_eq!(seen.text() == "answered", status == 200, "{uri}: {}", seen.text());
+        let count = || s.error_log().lines().filter(|line| line.contains("too long together")).count();
+        eventually("the log says it", || count() == lines + 1);
+        assert_eq!(s.get(uri).is(200).text(), "answered", "{uri}");
     }
 }

@@ -73,7 +73,6 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         return Sent::Instead(page);
     }
-    let error = Status::INTERNAL_SERVER_ERROR;
     // Conditions were passed to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
@@ -89,12 +88,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.basis.passed(cacheable);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
-    // A field that could not be made must not be missing. An upstream's response is replaced, too: its head is not yet
-    // queued. The 500 has the fields that can be made.
-    if std::mem::take(&mut ex.route.evaluation_failed) && ex.response.status != error {
-        ex.response.clear();
-        ex.route.error_page = None;
-        return Sent::Instead(Flow::Status(error));
+    if let Some(page) = without_field(ex) {
+        return Sent::Instead(page);
     }
     // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` is computed
     // from it (nginx).
@@ -112,8 +107,26 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     if let Some(page) = cut(ex, cx) {
         return Sent::Instead(page);
     }
+    let cacheable = framing::apply(ex, cx);
+    ex.basis.passed(cacheable);
+    if let Some(page) = without_field(ex) {
+        return Sent::Instead(page);
+    }
     queue(ex, cx);
     ssi_page.map_or(Sent::Queued, Sent::Page)
+}
+
+/// A field or trailer that could not be made must not be missing: a 500 is sent instead, also of an upstream's
+/// response, whose head is not yet queued. The standard page of the 500 has the fields that can be made.
+fn without_field(ex: &mut Exchange) -> Option<Flow> {
+    let error = Status::INTERNAL_SERVER_ERROR;
+    let is_last_resort = ex.response.is_standard && ex.response.status == error;
+    if !std::mem::take(&mut ex.route.evaluation_failed) || is_last_resort {
+        return None;
+    }
+    ex.response.clear();
+    ex.route.error_page = None;
+    Some(Flow::Status(error))
 }
 
 /// Cuts a 200 to the ranges that were asked for. Gives the error page of a 416, if it has one.
@@ -205,8 +218,6 @@ fn complete(ex: &mut Exchange) {
 
 /// Queues the head, and the body, by reference if it is a file.
 fn queue(ex: &mut Exchange, cx: &mut Services) {
-    let cacheable = framing::apply(ex, cx);
-    ex.basis.passed(cacheable);
     let cacheable = rate(ex, cx);
     ex.basis.passed(cacheable);
     let before = ex.out.queued();

@@ -29,6 +29,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     // nginx's own codes are for the choice of an error page; the log has what was sent (nginx).
     ex.response.status = status.on_the_wire();
     ex.response.ranges = false;
+    ex.response.is_standard = true;
     // What an X-Accel-Redirect said of the response that this page replaces (nginx).
     ex.route.kept.fields.remove(b"accept-ranges");
     ex.route.kept.content_type = None;
