@@ -3,6 +3,7 @@
 
 use super::ast::Directive;
 use super::model::{Config, LocationTree, Names, Tables};
+use super::pattern_set::PatternSet;
 use super::script::{OpTest, Script};
 use super::settings::map::MapTable;
 use super::settings::upstream::Upstream;
@@ -37,7 +38,7 @@ pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
             continue;
         }
         if config.servers.last_mut().is_some_and(|server| of_tree(&mut server.tree))
-            || config.upstreams.last_mut().is_some_and(of_upstream)
+            || config.upstreams.last_mut().is_some_and(servers)
         {
             continue;
         }
@@ -52,13 +53,20 @@ pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Frees a part of a map or a geo block, if there is one: each may have a hundred thousand entries.
+/// Frees a part of a map or a geo block, if there is one: each may have a hundred thousand entries. Of tables of other
+/// kinds there may be thousands.
 fn of_tables(tables: &mut Tables) -> bool {
     let of_map = |map: &mut MapTable| {
         let of_texts = map.values.pop().is_some() || map.names.free_some();
-        of_texts || map.set.take().is_some() || map.regexes.pop().is_some()
+        of_texts || map.set.as_mut().is_some_and(PatternSet::free_some) || map.regexes.pop().is_some()
     };
-    tables.maps.iter_mut().any(of_map) || tables.geos.iter_mut().any(|geo| geo.values.pop().is_some())
+    if tables.maps.last_mut().is_some_and(of_map) || tables.maps.pop().is_some() {
+        return true;
+    }
+    if tables.geos.last_mut().is_some_and(|geo| geo.values.pop().is_some()) || tables.geos.pop().is_some() {
+        return true;
+    }
+    tables.charsets.pop().is_some() || tables.splits.pop().is_some() || some(&mut tables.zones)
 }
 
 /// Frees some entries of a list. False: it is empty.
@@ -77,21 +85,25 @@ fn of_script(script: &mut Script) -> bool {
     let has_freed = match &mut list.test {
         OpTest::Texts(table) | OpTest::NoTexts(table) => free_some(table),
         OpTest::Maps(maps) => free_some(&mut maps.named),
-        OpTest::Patterns(_) | OpTest::NoPatterns(_) | OpTest::Geos(_) => false,
+        OpTest::Patterns(set) | OpTest::NoPatterns(set) => set.free_some(),
+        OpTest::Geos(_) => false,
     };
     has_freed || script.lists.lists.pop().is_some()
 }
 
 fn of_tree(tree: &mut LocationTree) -> bool {
-    free_some(&mut tree.exact) || some(&mut tree.prefixes) || tree.set.take().is_some() || tree.regexes.pop().is_some()
+    free_some(&mut tree.exact)
+        || some(&mut tree.prefixes)
+        || tree.set.as_deref_mut().is_some_and(PatternSet::free_some)
+        || tree.regexes.pop().is_some()
 }
 
-/// Of a group that nothing else uses.
-fn of_upstream(upstream: &mut Rc<Upstream>) -> bool {
+/// Frees some servers of a group that nothing else uses. False: none are left, or something uses it.
+pub fn servers(upstream: &mut Rc<Upstream>) -> bool {
     Rc::get_mut(upstream).is_some_and(|upstream| some(&mut upstream.peers) || some(&mut upstream.dynamic))
 }
 
-/// Frees some groups, up to the next that has many servers: [`of_upstream`] frees those. False: there is none.
+/// Frees some groups, up to the next that has many servers: [`servers`] frees those. False: there is none.
 fn some_upstreams(upstreams: &mut Vec<Rc<Upstream>>) -> bool {
     let is_large = |upstream: &Rc<Upstream>| {
         Rc::strong_count(upstream) == 1 && upstream.peers.len() + upstream.dynamic.len() > SOME
@@ -108,7 +120,7 @@ fn some_upstreams(upstreams: &mut Vec<Rc<Upstream>>) -> bool {
 
 fn of_names(names: &mut Names) -> bool {
     let mut tables = [&mut names.exact, &mut names.suffixes, &mut names.prefixes].into_iter();
-    tables.any(free_some) || names.set.take().is_some() || names.regexes.pop().is_some()
+    tables.any(free_some) || names.set.as_mut().is_some_and(PatternSet::free_some) || names.regexes.pop().is_some()
 }
 
 #[cfg(test)]
@@ -140,7 +152,26 @@ mod tests {
             true
         }));
         assert!(steps > 1990 + 1000 / 256, "{steps}");
-        assert!(spent.tables.maps[0].regexes.is_empty() && spent.tables.geos[0].values.is_empty());
+        assert!(spent.tables.maps.is_empty() && spent.tables.geos.is_empty());
+    }
+
+    /// The automata of thousands of patterns are megabytes each.
+    #[test]
+    fn a_set_of_many_patterns_is_freed_group_by_group() {
+        let lines: String = (0..2000).map(|n| format!("~^/[0-9]{{4}}[a-z]{{{}}}$ {n};", 1 + n % 9)).collect();
+        let text = format!(
+            "map $uri $m {{ {} }} server {{ listen 127.0.0.1:1; }}",
+            lines.replace('~', "\"~").replace("$ ", "$\" ")
+        );
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let mut spent = resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None).config.expect("valid");
+        let set = spent.tables.maps[0].set.as_mut().expect("a set");
+        let mut steps = 0;
+        while set.free_some() {
+            steps += 1;
+        }
+        assert!(steps >= 2000 / 256, "{steps}");
+        assert!(config(&mut spent, || true));
     }
 
     #[test]

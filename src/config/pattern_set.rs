@@ -96,6 +96,11 @@ impl PatternSet {
         Some(PatternSet { texts, automata, always: always.into() })
     }
 
+    /// Frees a part of a set that is no longer used. False: what is left is small.
+    pub fn free_some(&mut self) -> bool {
+        self.automata.free_some() || self.texts.take().is_some()
+    }
+
     /// The patterns that may match the subject.
     pub fn candidates(&self, subject: &[u8], effort: &mut Effort) -> Candidates {
         let (may, must) = (Bits::of(&self.always), Bits::none(self.always.len()));

@@ -25,6 +25,8 @@ pub struct Balance {
     groups: FastMap<usize, Group>,
     /// Those that a search for unused ones has not come to.
     unsure: FastMap<usize, Group>,
+    /// Those that nothing uses and that have many servers: these are freed in steps.
+    spent: Vec<Group>,
     /// Another search follows the one under way.
     again: bool,
     /// The number of groups at which unused ones are searched for.

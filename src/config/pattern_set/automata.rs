@@ -35,7 +35,7 @@ const REST: u32 = 1_000;
 /// The patterns in groups, each an automaton.
 #[derive(Debug, Default)]
 pub struct Automata {
-    groups: Box<[Group]>,
+    groups: Vec<Group>,
 }
 
 #[derive(Debug)]
@@ -121,7 +121,12 @@ impl Automata {
                 checkpoint::pass_costly();
             }
         }
-        Automata { groups: groups.into() }
+        Automata { groups }
+    }
+
+    /// Frees a group: each may take megabytes, in thousands of parts. False: there is none.
+    pub fn free_some(&mut self) -> bool {
+        self.groups.pop().is_some()
     }
 
     /// How many times the subject is read.

@@ -156,6 +156,29 @@ fn thousands_of_groups_are_dropped_in_steps_and_keep_their_state_meanwhile() {
     assert_eq!((balance.groups.len(), busy(&balance, &kept)), (1, 1));
 }
 
+/// One of fifty thousand held up other clients.
+#[test]
+fn a_group_of_thousands_of_servers_is_freed_in_steps() {
+    let mut balance = Balance::default();
+    let group = upstream("1 ".repeat(3000).trim_end(), Method::RoundRobin);
+    balance.take(&group, &mut Tried::default(), by(&client(1)), 1).expect("a server");
+    drop(group);
+    balance.prune();
+    balance.prune_some();
+    let left = |balance: &Balance| {
+        balance.spent.iter().map(|group| group.peers.len() + group.upstream.peers.len()).sum::<usize>()
+    };
+    let mut before = left(&balance);
+    assert_eq!(before, 6000);
+    while balance.is_pruning() {
+        balance.prune_some();
+        let left = left(&balance);
+        assert!(before - left <= 256, "{}", before - left);
+        before = left;
+    }
+    assert_eq!((before, balance.groups.len()), (0, 0));
+}
+
 #[test]
 fn the_least_busy_is_taken() {
     let (mut balance, upstream) = (Balance::default(), upstream("1 2", Method::LeastConn));
