@@ -348,10 +348,25 @@ impl<'a> Loader<'a> {
             return Err(ReadError::TooLarge);
         }
         self.total += bytes.len() as u64;
-        let bytes: Rc<[u8]> = bytes.into();
+        let bytes = shared(bytes);
         self.cache.insert(path.to_path_buf(), bytes.clone());
         Ok(bytes)
     }
+}
+
+/// The bytes, to be shared. Many are copied in steps.
+fn shared(bytes: Vec<u8>) -> Rc<[u8]> {
+    const STEP: usize = 1 << 18;
+    if bytes.len() <= STEP {
+        return bytes.into();
+    }
+    let copied = bytes.iter().enumerate().map(|(at, byte)| {
+        if at.is_multiple_of(STEP) {
+            checkpoint::pass_costly();
+        }
+        *byte
+    });
+    copied.collect()
 }
 
 /// Where a text begins: behind a byte order mark and blank lines, which `fmt` removes.

@@ -261,6 +261,8 @@ impl Build {
         checkpoint::pass_costly();
         let hidden_dirs = self.hidden_dirs(&stores, &client_files.areas, &acme);
         checkpoint::pass_costly();
+        // Freed in steps, as they were filled.
+        std::mem::take(&mut self.drafts).into_iter().for_each(|_| checkpoint::pass());
         let config = Config {
             trashes,
             hidden_dirs,

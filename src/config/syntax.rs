@@ -72,6 +72,12 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
         let cut = (0..=size).rev().find(|n| rest.is_char_boundary(*n)).unwrap_or(size);
         let slice = if whole { rest } else { rest.get(..cut).unwrap_or(rest) };
         let read = builder.read(slice, at, if whole { Slice::Last } else { Slice::Cut });
+        let skipped = if read == at && !whole { comments(slice) } else { 0 };
+        if skipped > 0 {
+            (at, size) = (at + skipped, SLICE);
+            checkpoint::pass_costly();
+            continue;
+        }
         let word = slice.trim_ascii_start();
         if read == at && word.len() >= LONGEST && !word.starts_with('#') {
             builder.too_long(at + slice.len() - word.len());
@@ -83,6 +89,16 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
         checkpoint::pass_costly();
     }
     builder.finish()
+}
+
+/// The length of the whole lines at the beginning that hold nothing but comments.
+fn comments(slice: &str) -> usize {
+    let mut lines = slice.split_inclusive('\n');
+    let is_comment = |line: &&str| {
+        let text = line.trim_ascii_start();
+        line.ends_with('\n') && (text.is_empty() || text.starts_with('#'))
+    };
+    lines.by_ref().take_while(is_comment).map(str::len).sum()
 }
 
 /// The text in a form that the grammar accepts: pest needs UTF-8, but files in other encodings must load. Each byte

@@ -1,6 +1,7 @@
 //! Values with variables: `/files/$remote_user/$1`. Parsed once while loading, expanded per request by
 //! `exchange::variables`. This file knows only the names of variables.
 
+use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap};
 
 /// A parsed argument. Without variables it is one literal.
@@ -407,6 +408,7 @@ impl Template {
             if len == 0 {
                 return Err("invalid variable name".into());
             }
+            checkpoint::pass();
             flush(&mut literal, &mut parts);
             let name = std::str::from_utf8(&rest[..len]).expect("letters, digits and _ are ASCII");
             // "${1}" is a capture too.

@@ -20,6 +20,8 @@ use std::path::Path;
 
 /// Symbolic links followed in one path; more are ELOOP, as in the kernel.
 const LINKS: usize = 40;
+/// Most bytes of one read, which takes a fraction of a millisecond.
+const AT_ONCE: usize = 1 << 20;
 /// Bytes read from a device: /dev/null has none, /dev/zero no end.
 const DEVICE: usize = 64 << 10;
 /// How long the text of a configuration may take to come through a pipe, milliseconds.
@@ -276,7 +278,8 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
             return Err(if is_device && wait == 0 { Errno::EINVAL } else { Errno::ETIMEDOUT });
         }
         text.try_reserve(8 << 10)?;
-        let most = most - text.len();
+        let most = (most - text.len()).min(AT_ONCE);
+        checkpoint::pass_costly();
         if file::read_into(fd.as_fd(), &mut text, most)? == 0 {
             break;
         }

@@ -12,6 +12,7 @@ use crate::config::registry::{self, Definition};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{self, cut_before, line_starts};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
+use crate::util::checkpoint;
 
 use super::wrong_words::{shown, wrong_shape};
 use super::{languages, lexical, markup, remedy};
@@ -209,8 +210,10 @@ impl Build {
         if memchr::memchr(b'\n', self.sources.slice(d.span)).is_none() {
             return Vec::new();
         }
-        let known =
-            |word: &Word| registry::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here));
+        let known = |word: &Word| {
+            checkpoint::pass();
+            registry::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here))
+        };
         let mut starts: Vec<usize> = line_starts(d, self.sources.bytes(d.span.file), known).collect();
         let is_whole = |at: &usize| {
             let found = d.args.get(*at).and_then(|name| registry::find(&name.str(), here));

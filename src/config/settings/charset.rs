@@ -2,6 +2,7 @@
 
 use crate::config::template::Template;
 use crate::http::media_type;
+use crate::util::checkpoint;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
@@ -53,6 +54,7 @@ impl TypeSet {
 
     /// False if it was there already.
     pub fn add(&mut self, name: &[u8]) -> bool {
+        checkpoint::pass();
         let TypeSet::These(types) = self else { return true };
         let types = Rc::make_mut(types);
         let name = name.to_ascii_lowercase();

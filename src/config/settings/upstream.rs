@@ -216,11 +216,69 @@ impl Ring {
                 points.push((crc.sum(), peer.line));
             }
         }
-        checkpoint::pass_costly();
         // Of two points with the same hash, keep the first.
-        points.sort_by_key(|(hash, _)| *hash);
-        points.dedup_by_key(|(hash, _)| *hash);
+        let mut kept: Vec<(u32, u32)> = Vec::with_capacity(points.len());
+        for some in sorted(points).chunks(SOME) {
+            checkpoint::pass();
+            for point in some {
+                if kept.last().is_none_or(|(hash, _)| *hash != point.0) {
+                    kept.push(*point);
+                }
+            }
+        }
         checkpoint::pass_costly();
-        Ring(points.into())
+        Ring(kept.into())
+    }
+}
+
+/// Points that are handled between two checkpoints.
+const SOME: usize = 2048;
+
+/// The points by their hashes; equal ones keep their order. Digit by digit, in steps: a comparison of eight million
+/// points took 250 ms.
+fn sorted(mut points: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    const BITS: usize = 8;
+    let mut moved = vec![(0, 0); points.len()];
+    for shift in (0..u32::BITS).step_by(BITS) {
+        let digit = |hash: u32| (hash >> shift) as usize % (1 << BITS);
+        let mut places = [0; 1 << BITS];
+        for some in points.chunks(SOME) {
+            checkpoint::pass();
+            some.iter().for_each(|(hash, _)| places[digit(*hash)] += 1);
+        }
+        let mut sum = 0;
+        for place in &mut places {
+            sum += std::mem::replace(place, sum);
+        }
+        for some in points.chunks(SOME) {
+            checkpoint::pass();
+            for point in some {
+                let place = &mut places[digit(point.0)];
+                moved[*place] = *point;
+                *place += 1;
+            }
+        }
+        std::mem::swap(&mut points, &mut moved);
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::seed::Seed;
+
+    /// Sorting the points of fifty thousand servers was one step of 250 ms.
+    #[test]
+    fn points_are_sorted_as_by_comparison() {
+        let mut random = Seed::new(5);
+        for most in [3, 1 << 9, 1 << 32] {
+            for count in [0, 1, 2, 5000] {
+                let points: Vec<(u32, u32)> = (0..count).map(|line| (random.below(most) as u32, line)).collect();
+                let mut expected = points.clone();
+                expected.sort_by_key(|(hash, _)| *hash);
+                assert_eq!(sorted(points), expected, "{count} points below {most}");
+            }
+        }
     }
 }

@@ -246,6 +246,26 @@ fn a_statement_of_many_words_is_read_in_slices() {
     assert!(tree[0].args.iter().map(|word| word.str()).eq(words.iter().map(String::as_str)));
 }
 
+/// Each slice was twice as long as the one before: lines of 45 MB were one step of 80 ms.
+#[test]
+fn many_lines_of_comments_are_left_out_in_slices_wherever_they_are() {
+    let line = format!("  # {} ; {{\n\n", "x".repeat(90));
+    let lines = line.repeat(10 * SLICE / line.len());
+    assert_eq!(comments(&lines), lines.len());
+    assert_eq!(comments(&lines[..lines.len() - 2]), lines.len() - line.len());
+    for (text, expected) in [
+        (format!("{lines}a b;"), "a b;"),
+        (format!("a{lines}b;"), "a b;"),
+        (format!("a '#\n{lines}';"), "a \"#"),
+        (format!("a {{{lines}b c;{lines}}}{lines}"), "a { b c; }"),
+    ] {
+        let (tree, errors) = parse(FileId(0), text.as_bytes(), 0);
+        let shown = tree.iter().map(|directive| format!("{directive:?}")).collect::<Vec<_>>().join(" ");
+        assert!(errors.is_empty() && shown.starts_with(expected), "{expected}: {}", &shown[..shown.len().min(99)]);
+    }
+    assert_eq!(comments("a # b\n"), 0);
+}
+
 /// Reading it was one step of 37 ms for 8 MB.
 #[test]
 fn a_word_of_megabytes_is_an_error_and_a_comment_is_not() {
