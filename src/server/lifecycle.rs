@@ -329,7 +329,11 @@ pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Sign
     if config.speaks_tls() {
         entropy::collect();
     }
-    let cx = Services::new(config, logs);
+    let mut cx = Services::new(config, logs);
+    // The first request that needs them would wait for all.
+    while cx.has_dirs_to_find() {
+        cx.find_dirs();
+    }
     Server::new(cx, listeners, signals).map_err(|e| Failure::of(format!("epoll failed {e}")))
 }
 

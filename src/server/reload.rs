@@ -171,7 +171,10 @@ impl Server {
         if server.mode == Mode::Stopped {
             return server;
         }
-        let outcome = read.and_then(|read| server.protected("a reload", |server| server.apply(&config_source, read)));
+        let outcome = read.and_then(|read| server.take_over(&config_source, read));
+        if server.mode == Mode::Stopped {
+            return server;
+        }
         let refused = match outcome {
             Some(Ok(())) => Refused::default(),
             Some(Err(refused)) => refused,
@@ -187,6 +190,28 @@ impl Server {
             }
         });
         server
+    }
+
+    /// Applies what was read. None: that panicked, or the process was stopped meanwhile.
+    fn take_over(&mut self, config_source: &ConfigSource, mut read: Read) -> Option<Result<(), Refused>> {
+        let config = read.config.take().map(Rc::new);
+        if let Some(config) = &config {
+            self.find_dirs_before(config);
+        }
+        if self.mode == Mode::Stopped {
+            return None;
+        }
+        self.protected("a reload", |server| server.apply(config_source, read, config))
+    }
+
+    /// Resolves the directories of a configuration that is about to take over, with turns of the loop between steps:
+    /// the first request that needs them would wait for all. Those of 20 000 locations with uploads took it 96 ms.
+    fn find_dirs_before(&mut self, config: &Rc<Config>) {
+        while self.mode != Mode::Stopped
+            && self.protected("a reload", |server| server.cx.find_dirs_of(config)).unwrap_or(false)
+        {
+            self.poll();
+        }
     }
 
     /// Reads the configuration, with turns of the loop between steps. None: reading panicked.
@@ -231,7 +256,13 @@ impl Server {
         }
         let slice = &mut self.cx.slice;
         let spent = self.spent_configs.len();
-        self.spent_configs.retain_mut(|config| !dismantle::config(config, || !slice.tick()));
+        self.spent_configs.retain_mut(|config| {
+            !dismantle::config(config, || {
+                // A step may take half a millisecond.
+                slice.look();
+                !slice.tick()
+            })
+        });
         if self.spent_configs.len() < spent {
             self.cx.upstream_balance.prune();
         }
@@ -244,8 +275,8 @@ impl Server {
     ///
     /// # Errors
     /// What `-t` would report, or the system call that failed; it has been logged.
-    fn apply(&mut self, config_source: &ConfigSource, read: Read) -> Result<(), Refused> {
-        let Some(config) = read.config else {
+    fn apply(&mut self, config_source: &ConfigSource, read: Read, config: Option<Rc<Config>>) -> Result<(), Refused> {
+        let Some(config) = config else {
             for text in logged(&read) {
                 self.refuse(format_args!("{text}"));
             }
@@ -276,7 +307,7 @@ impl Server {
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.response_cache.clear(config.repeat_cache_size());
-        let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
+        let old = std::mem::replace(&mut self.cx.config, config);
         self.cx.loaded = self.cx.now.unix;
         self.retire(&old);
         self.old_configs.push(old);
@@ -305,8 +336,8 @@ impl Server {
     }
 
     /// Keeps the old configuration, and writes the reason to the error log and the report for `-s reload`.
-    fn keep(&mut self, config_source: &ConfigSource, spent: Config, failure: Failure) -> Refused {
-        self.spent_configs.push(spent);
+    fn keep(&mut self, config_source: &ConfigSource, spent: Rc<Config>, failure: Failure) -> Refused {
+        self.spent_configs.extend(Rc::into_inner(spent));
         self.refuse(format_args!("{}; the old configuration stays", failure.why));
         kept(config_source, failure)
     }
@@ -439,6 +470,22 @@ pub fn start_new_binary(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
+    use crate::server::test_world::World;
+
+    /// The first request after a reload that needed the directories of 20 000 locations with uploads waited 96 ms.
+    #[test]
+    fn the_directories_of_a_configuration_are_known_before_it_takes_over() {
+        let mut world = World::new();
+        let locations: String =
+            (0..600).map(|n| format!("location /{n} {{ root /none/{n}; dav_methods PUT; }}")).collect();
+        let text = format!("events {{}} http {{ server {{ listen 80; {locations} }} }}");
+        let mut loaded = load::load_text("t", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/"), Form::Webserv, Vec::new(), None);
+        let config = Rc::new(resolved.config.expect("the configuration is right"));
+        world.server.find_dirs_before(&config);
+        assert!(!world.server.cx.find_dirs_of(&config), "all are known");
+    }
 
     /// When a reload was refused, the log showed values of a configuration with mode 0600 to all who may read the log.
     #[test]

@@ -263,10 +263,15 @@ impl Services {
 
     /// Resolves a few of them.
     pub fn find_dirs(&mut self) {
+        self.find_dirs_of(&self.config.clone());
+    }
+
+    /// As [`Services::find_dirs`], for a configuration that may have yet to take over. False: there is nothing to do.
+    pub fn find_dirs_of(&mut self, config: &Rc<Config>) -> bool {
         let mut all = [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs].into_iter();
-        if let Some(dirs) = all.find(|dirs| dirs.is_to_prepare(&self.config)) {
-            dirs.prepare(&self.config, self.now.ms);
-        }
+        let Some(dirs) = all.find(|dirs| dirs.is_to_prepare(config)) else { return false };
+        dirs.prepare(config, self.now.ms);
+        true
     }
 
     /// Whether lists of directories are to be freed, since their configuration has ended.
