@@ -36,9 +36,10 @@ pub struct Trashed {
 /// What cannot be renamed into the trash: it is on another file system or mount, or a directory of a lower layer of
 /// overlayfs, which is renamed only with `redirect_dir`. A file, a link, or a directory that is not empty.
 pub struct Unmoved {
-    /// Its directory, and its name there.
+    /// Its directory, its name there, and what it is.
     pub parent: OwnedFd,
     pub name: CString,
+    pub kind: FileKind,
     /// The trash, opened.
     pub trash: OwnedFd,
     /// The trash was made for it.
@@ -154,11 +155,11 @@ fn entry(call: &'static str) -> impl Fn(Errno) -> NotTaken {
 
 /// What cannot be renamed: an empty directory is made in the trash in its place, since it has nothing to be copied.
 fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool) -> Result<Taken, NotTaken> {
+    let stat = file::stat_at(Some(dir), name, Follow::No).map_err(entry("lstat()"))?;
     let unmoved = |trash| {
         let parent = file::dup(dir).map_err(entry("fcntl()"))?;
-        Ok(Taken::Unmoved(Unmoved { parent, name: name.to_owned(), trash, is_new }))
+        Ok(Taken::Unmoved(Unmoved { parent, name: name.to_owned(), kind: stat.kind, trash, is_new }))
     };
-    let stat = file::stat_at(Some(dir), name, Follow::No).map_err(entry("lstat()"))?;
     let mode = match stat.kind {
         FileKind::Dir => stat.mode & 0o777 | 0o700,
         FileKind::Regular | FileKind::Symlink => return unmoved(trash),

@@ -69,9 +69,8 @@ impl TrashCopy {
     /// # Errors
     /// The system call that failed, and how: nothing was changed.
     pub fn begin(what: Unmoved, sync: bool, cx: &mut Services) -> Result<TrashCopy, (&'static str, Errno)> {
-        let Unmoved { parent, name, trash, is_new } = what;
+        let Unmoved { parent, name, kind, trash, is_new } = what;
         let (parent, trash) = (Rc::new(parent), Rc::new(trash));
-        let kind = file::stat_at(Some(parent.as_fd()), &name, Follow::No).map_err(|e| ("lstat()", e))?.kind;
         let (copied, names) = (Copied::begin(&cx.now), &mut cx.temp_names);
         let copy = match kind {
             FileKind::Dir => TreeCopy::new(parent.as_fd(), &name, &trash, true, names).map(|mut copy| {
@@ -242,7 +241,7 @@ mod tests {
         let ex = site.at("DELETE /f", &[], OUTSIDE);
         let leave = RemovalPermission::of(&ex, dir.as_fd(), b"f").expect("its path");
         let cx = &mut site.cx;
-        let what = Unmoved { parent, name: c"f".into(), trash, is_new: false };
+        let what = Unmoved { parent, name: c"f".into(), kind: FileKind::Regular, trash, is_new: false };
         let mut copy = TrashCopy::begin(what, false, cx).map_err(|(_, e)| e).expect("it begins");
         while copy.step(cx, |_, _, _, _| Ok(())).map_err(|(_, e)| e).expect("it is copied") != CopyProgress::Done {}
         meanwhile(&scratch.path().join("f"));
