@@ -30,7 +30,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
 pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-JBCpuAoMI9KRNKSiZ6PEW3iDlqPfZ3WMC5CbGTbOXdw='; \
-     script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-Fnxk91WsXBxb7N0woXuJTLET9w3HZxx/6JYHwDKgIlk='; \
+     script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-z4bNIo0snfvCmN2fF74m7nR8D6o3447hlX0nsnqAKSA='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.

@@ -45,7 +45,8 @@ fn not_stored(upload: &NotStored, status: u16, language: Language) -> String {
     if let Some(most) = upload.most {
         let mut size = Vec::new();
         human(most, language, &mut size);
-        why += &format!(": {}", words.of("js_most").replace("{0}", &String::from_utf8_lossy(&size)));
+        let most = words.of("js_most").replace("{0}", &String::from_utf8_lossy(&size));
+        why = words.of("js_colon").replace("{0}", &why).replace("{1}", &most);
     }
     why
 }

@@ -91,7 +91,7 @@
 
     function name(upload, text) {
       upload.button.textContent = text;
-      upload.button.setAttribute('aria-label', `${text}: ${upload.shown}`);
+      upload.button.setAttribute('aria-label', word('colon', text, upload.shown));
     }
 
     function tell(upload, text, kind = '') {
@@ -257,7 +257,7 @@
       const [, most, unit] = /^(?:upload_max_file_size|client_max_body_size) (\d+)([kmg]?)/i.exec(limit) || [];
       const bytes = most * 1024 ** ' kmg'.indexOf(unit?.toLowerCase() || ' ');
       const said = document.documentElement.lang === 'en' && ![413, 507].includes(status);
-      const why = said ? detail?.replace(` (${limit})`, '') : reason(status) + (bytes ? `: ${word('most', human(bytes))}` : '');
+      const why = said ? detail?.replace(` (${limit})`, '') : bytes ? word('colon', reason(status), word('most', human(bytes))) : reason(status);
       const focused = upload.line.contains(document.activeElement);
       if (status >= 200 && status < 300) {
         stored += 1;
