@@ -108,15 +108,17 @@ impl QuotaShare {
     /// Reserves `need` after all.
     ///
     /// # Errors
-    /// 507; [`Refusal::later`] while it is looked for uploads that other processes ended.
+    /// 507; [`Refusal::later`] while the area is counted again, or it is looked for uploads that other processes ended.
     pub fn need(&mut self, need: Usage, beside: Unstored<'_>, cx: &mut Services) -> Result<(), Refusal> {
         if self.is_admitted() {
             let held = beside.held(cx);
             let Err(full) = self.claim.resize(need, held, self.limit) else { return Ok(()) };
-            if !self.limit.shared || held == Usage::default() {
-                return Err(refusal(full, need));
-            }
-            self.admission = Unstored::begin_looks(cx);
+            self.admission = match self.claim.area().count_to_await(&cx.now) {
+                // Files may have been removed since the last count.
+                Some(counts) => Admission::NeedsCounts(counts),
+                None if self.limit.shared && held != Usage::default() => Unstored::begin_looks(cx),
+                None => return Err(refusal(full, need)),
+            };
         }
         match self.admit(need, beside, cx)? {
             true => Ok(()),
@@ -209,6 +211,35 @@ mod tests {
         assert_eq!(refusal(full, of(300, 1, 0)).detail, files);
         let expected = format!("{files}; 8 directories are there, 2 are to be made");
         assert_eq!(refusal(full, of(300, 1, 2)).detail, expected);
+    }
+
+    /// What was there when the upload began counted until its end: it was refused for what had been removed since.
+    #[test]
+    fn files_that_were_removed_make_room_for_a_body_without_a_length() {
+        for shared in ["", " shared"] {
+            let location = "location /d/ { allowed_methods PUT; upload_store DIR/d; upload_quota 1000";
+            let mut site = Site::new("", &format!("{location}{shared}; }}"));
+            let old = site.scratch.path().join("d/old");
+            std::fs::create_dir(site.scratch.path().join("d")).expect("made");
+            std::fs::write(&old, [b'x'; 900]).expect("written");
+            let mut ex = site.at("PUT /d/f", &["Transfer-Encoding: chunked"], OUTSIDE);
+            let cx = &mut site.cx;
+            cx.slice.steps = Some(u32::MAX);
+            let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("{}", ex.response.status.0) };
+            while upload.works() {
+                upload.work(&mut ex, cx);
+            }
+            upload.accept(&mut ex, cx, &[b'z'; 50]).expect("there is room");
+            assert!(upload.is_admitted());
+            std::fs::remove_file(old).expect("removed");
+            cx.now.advance();
+            upload.accept(&mut ex, cx, &[b'z'; 500]).expect("it is not refused");
+            while upload.works() {
+                cx.now.advance();
+                upload.work(&mut ex, cx);
+            }
+            assert!(upload.is_admitted(), "{shared}: {}", ex.response.status.0);
+        }
     }
 
     /// Their bytes may be files by now, or gone: nothing is refused for them before they were looked at. In a quota of

@@ -33,7 +33,8 @@ pub enum Fit {
     All,
     /// How many of them, from the first on; and why not the others.
     Some(u64, Refusal),
-    /// There seems to be no room, but other processes may have ended uploads that hold it: see [`Room::settle`].
+    /// There seems to be no room, but files may have been removed since the last count, or uploads that hold it ended
+    /// by other processes: see [`Room::settle`].
     Unsure,
 }
 
@@ -58,12 +59,15 @@ impl Room {
             return Fit::Some(0, refusal);
         }
         let fit = self.fit(cx, id, (size, more));
-        let is_shared = self.quota.as_ref().is_some_and(|(_, quota, _)| quota.shared);
-        if is_shared && matches!(fit, Fit::Some(..)) {
+        let (Some((area, quota, _)), Fit::Some(..)) = (&self.quota, &fit) else { return fit };
+        if quota.shared {
             self.seen = Unstored::begin_looks(cx);
             return Fit::Unsure;
         }
-        fit
+        let Some(counts) = area.count_to_await(&cx.now) else { return fit };
+        self.seen = Admission::NeedsCounts(counts);
+        // A small area is counted at once.
+        self.settle(cx, id, (size, more))
     }
 
     /// The same by the present numbers.
@@ -86,7 +90,9 @@ impl Room {
         if let Admission::NeedsLooks { pass, ended } = self.seen {
             match Unstored::of(path, &[id]).have_ended_by(cx, pass, ended) {
                 None => return Fit::Unsure,
-                Some(false) => {}
+                Some(false) => {
+                    self.seen = area.count_to_await(&cx.now).map_or(Admission::Admitted, Admission::NeedsCounts);
+                }
                 Some(true) => self.seen = Admission::NeedsCounts(area.next_count()),
             }
         }
