@@ -106,6 +106,8 @@ impl Activity {
             _ if proxy_protocol::is_awaited(conn) => Activity::ProxyHeader,
             _ if ex.progress.pause.is_some() => Activity::Pause,
             (handler, ..) if handler.works() => Activity::Work,
+            // The rest of its body is awaited for nothing.
+            (Handler::Append(append), Tx::Wait, Rx::Body) if append.is_superseded() => Activity::Work,
             (Handler::Upstream(_), ..) => Activity::Upstream,
             (Handler::Spooled(_), ..) => Activity::Spooled,
             (Handler::Page(_) | Handler::Subrequest(_), ..) => Activity::Subrequest,

@@ -77,6 +77,9 @@ impl Server {
             self.return_memory();
         }
         sweep::run(&mut self.cx);
+        for wake in std::mem::take(&mut self.cx.resumable.superseded) {
+            self.drive(wake);
+        }
         self.cx.temp_names.clean();
         self.cx.find_dirs();
         for what in self.cx.temp_names.complaints() {

@@ -7,6 +7,8 @@ mod areas;
 mod claim;
 mod leases;
 mod looks;
+mod moving;
+mod untidy;
 mod upload_id;
 
 use self::areas::{Areas, Sum};
@@ -14,10 +16,13 @@ pub use self::claim::Claim;
 use self::leases::Leases;
 pub use self::leases::{CHECK_INTERVAL, Lease, PATIENCE};
 use self::looks::Looks;
+pub use self::moving::{MoveProgress, MovedFiles, Moving, copy_piece};
+use self::untidy::Untidy;
 pub use self::upload_id::UploadId;
 use crate::services::presence::Presence;
 use crate::services::quotas::{Replaced, Usage};
 use crate::sys::file::ReadDir;
+use crate::util::wake::Wake;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
@@ -163,6 +168,12 @@ pub struct Uploads {
     ended: VecDeque<(UploadId, Ended)>,
     /// Uploads being written by requests of this process, and those requested from other processes.
     leases: Leases,
+    /// Connections of requests whose uploads newer requests, or other processes, have: to be driven, since they end.
+    pub superseded: Vec<Wake>,
+    /// Uploads whose bytes are being copied into a new file.
+    pub moving: HashMap<UploadId, Moving>,
+    /// Directories that were not empty when their last upload ended.
+    pub untidy: Untidy,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
     /// How many unfinished uploads were found to have been ended by other processes.
@@ -379,12 +390,15 @@ impl Uploads {
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
-        self.open.get(&id)?.lease.upgrade()?.pass()
+        let lease = self.lease_of(id)?;
+        let passed = lease.pass();
+        self.superseded.extend(passed.as_ref().and(lease.waiter()));
+        passed
     }
 
-    /// The request that writes to the upload has lost its claim to a process beyond its mount.
-    pub fn has_lost_claim(&self, id: UploadId) -> bool {
-        self.open.get(&id).and_then(|open| open.lease.upgrade()).is_some_and(|lease| lease.has_lost_claim())
+    /// The lease of the request that writes to the upload.
+    pub fn lease_of(&self, id: UploadId) -> Option<Rc<Lease>> {
+        self.open.get(&id)?.lease.upgrade().filter(|lease| lease.is_live())
     }
 
     /// Registers the lease of an upload after [`Uploads::insert`].
@@ -397,9 +411,14 @@ impl Uploads {
         lease
     }
 
-    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
+    /// Milliseconds until [`Uploads::leased`] and [`Uploads::end_left_moves`] must be called; None: there is no need.
     pub fn next_check(&self, now: u64) -> Option<u64> {
-        self.leases.next_check(now)
+        self.leases.next_check(now).or((!self.moving.is_empty()).then_some(CHECK_INTERVAL))
+    }
+
+    /// Ends the copies whose clients do not wait any more.
+    pub fn end_left_moves(&mut self, now: u64) {
+        self.moving.retain(|_, moving| !moving.is_left(now));
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every

@@ -2,7 +2,9 @@
 
 use super::claim::Claim;
 use super::upload_id::UploadId;
+use crate::sys::Errno;
 use crate::sys::file;
+use crate::util::wake::Wake;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +20,10 @@ pub const PATIENCE: u64 = 10_000;
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
+    /// The size of what counts, while it is not known whether all bytes do.
+    sure: Cell<Option<u64>>,
+    /// The connection of the request that has it: it ends with the lease, not with its next byte.
+    waiter: Cell<Option<Wake>>,
     /// Given back after the descriptor is closed: other mounts see all that was written then.
     claim: RefCell<Option<Claim>>,
 }
@@ -34,7 +40,7 @@ impl Drop for Lease {
 impl Lease {
     /// For an open, locked file.
     pub fn new(fd: OwnedFd) -> Lease {
-        Lease { fd, live: Cell::new(true), claim: RefCell::new(None) }
+        Lease { fd, live: Cell::new(true), sure: Cell::new(None), waiter: Cell::new(None), claim: RefCell::new(None) }
     }
 
     /// With a claim that processes beyond the mount see.
@@ -43,9 +49,37 @@ impl Lease {
         self
     }
 
-    /// A process beyond the mount took its claim for one that was left behind.
-    pub fn has_lost_claim(&self) -> bool {
-        self.live.get() && self.claim.borrow().as_ref().is_some_and(|claim| !claim.is_ours())
+    /// Processes beyond the mount see that it is held.
+    pub fn is_claimed(&self) -> bool {
+        self.claim.borrow().is_some()
+    }
+
+    /// Another process took the upload over, since this one seemed to be gone: its claim is that one's or, without one,
+    /// its file has no name any more.
+    pub fn is_lost(&self) -> bool {
+        self.live.get()
+            && match self.claim.borrow().as_ref() {
+                Some(claim) => !claim.is_ours(),
+                None => match file::fstat(self.fd()) {
+                    Ok(stat) => stat.nlink == 0,
+                    Err(e) => e == Errno::ESTALE,
+                },
+            }
+    }
+
+    /// The connection to be driven when a newer request has it.
+    pub fn set_waiter(&self, waiter: Option<Wake>) {
+        self.waiter.set(waiter);
+    }
+
+    /// The connection of [`Lease::set_waiter`], once.
+    pub fn waiter(&self) -> Option<Wake> {
+        self.waiter.take()
+    }
+
+    /// Only bytes before `size` count as long as that is not None: a newer request finds no others.
+    pub fn set_sure(&self, size: Option<u64>) {
+        self.sure.set(size);
     }
 
     /// For a client that only queries the offset: it is not taken over, and does not block writers.
@@ -62,6 +96,9 @@ impl Lease {
     pub fn pass(&self) -> Option<Lease> {
         if !self.live.replace(false) {
             return None;
+        }
+        if let Some(size) = self.sure.take() {
+            let _ = file::ftruncate(self.fd(), size);
         }
         file::dup(self.fd()).ok().map(|fd| Lease::new(fd).with_claim(self.claim.take()))
     }

@@ -87,6 +87,23 @@ fn what_two_servers_are_asked_for_at_once_is_done_once() {
     });
 }
 
+/// It kept its connection and the open file until the next byte, or for the minute of client_body_timeout.
+#[test]
+fn a_request_whose_upload_has_gone_to_a_newer_one_ends_at_once() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("");
+    for (newer, name) in [(&a, "here"), (&b, "there")] {
+        let target = create(&a, name, 10);
+        let mut older = begin(&a, &target, 0, 10, b"01234", "");
+        eventually("bytes arrive", || size_of_part(&a, &target) == 5);
+        assert_eq!(offset(newer, &target), 5);
+        assert_eq!(older.rest(), b"", "no answer, and no byte is needed");
+        super::resumable::patch(newer, &target, 5, b"56789").is(204);
+    }
+}
+
 #[test]
 fn an_upload_goes_on_where_its_area_has_another_path() {
     if skip_on_nginx("uploads") {

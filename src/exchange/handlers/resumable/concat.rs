@@ -17,9 +17,8 @@ use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::Refusal;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::{Ended, Lease, UploadId};
+use crate::services::resumable::{Ended, Lease, UploadId, copy_piece};
 use crate::sys::Errno;
-use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -171,17 +170,12 @@ impl Joining {
                 continue;
             }
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(SLICE);
-            let copied = match self.by_hand {
-                true => by_hand(part.bytes.as_fd(), self.at, to, size, wanted, scratch)?,
-                false => match file::copy_range(part.bytes.as_fd(), self.at, to, size, wanted) {
-                    Ok(copied) if copied > 0 => copied,
-                    Err(e) if !file::is_no_copy(e) => return Err(e),
-                    _ => {
-                        self.by_hand = true;
-                        continue;
-                    }
-                },
-            };
+            let from = (part.bytes.as_fd(), self.at);
+            let copied = copy_piece(from, (to, size), wanted, &mut self.by_hand, scratch)?;
+            if copied == 0 {
+                // The file is shorter than it was.
+                return Err(Errno::EIO);
+            }
             self.at += copied as u64;
             return Ok(copied as u64);
         }
@@ -195,37 +189,15 @@ impl Joining {
             dir.remove(part.id);
             cx.resumable.finish(part.id, Ended::Gone);
         }
-        home.tidy();
+        home.tidy(cx);
     }
-}
-
-fn by_hand(
-    from: BorrowedFd<'_>,
-    at: u64,
-    to: BorrowedFd<'_>,
-    to_at: u64,
-    wanted: usize,
-    scratch: &mut Vec<u8>,
-) -> Result<usize, Errno> {
-    scratch.clear();
-    let read = file::pread_into(from, scratch, wanted, at)?;
-    let (mut rest, mut to_at) = (&scratch[..], to_at);
-    while !rest.is_empty() {
-        let written = file::pwrite(to, rest, to_at)?;
-        if written == 0 {
-            return Err(Errno::EIO);
-        }
-        rest = rest.get(written..).unwrap_or_default();
-        to_at += written as u64;
-    }
-    // The file is shorter than it was.
-    if read == 0 { Err(Errno::EIO) } else { Ok(read) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::argument::ARGUMENT;
     use super::*;
+    use crate::sys::file;
 
     #[test]
     fn concatenation_names_its_parts() {

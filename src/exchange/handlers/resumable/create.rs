@@ -310,7 +310,6 @@ fn create(
         user: principal::of(ex),
         path: noted(ex, admitted.path),
         area: home.area().to_vec(),
-        is_moved: false,
         dir: admitted.dir,
         below: request.below,
         name: admitted.name,
@@ -318,12 +317,11 @@ fn create(
         age: settings.resumable.max_age.0,
         unverified: content.is_checked().then_some(0),
         synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
-        is_claimed: false,
-        ended: false,
         concat: request.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),
         digest: joined(ex, HeaderId::ReprDigest),
+        ..UploadState::empty()
     };
     let id = UploadId::random().map_err(|e| Refusal::call("getrandom()", &home.path, e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
@@ -358,7 +356,7 @@ fn first_lease(
         Ok(claim) => Ok(Lease::new(fd).with_claim(claim)),
         Err(e) => {
             dir.remove(id);
-            home.tidy();
+            home.tidy(cx);
             Err(Refusal::call("open()", &home.path, e))
         }
     }
@@ -417,7 +415,7 @@ fn begin_state(
                 return Ok(made);
             }
             Ok(None) => {
-                home.tidy();
+                home.tidy(cx);
                 let why = match home.ours {
                     true => "something else is mounted on this directory: resumable uploads need a location of its own",
                     false => "upload_state_store is on another file system or mount than the upload directory",
@@ -427,7 +425,7 @@ fn begin_state(
             // It was removed between two of our steps.
             Err((_, Errno::ENOENT)) if home.ours && tries < TRIES => {}
             Err((call, e)) => {
-                home.tidy();
+                home.tidy(cx);
                 return Err(failed(call, e));
             }
         }

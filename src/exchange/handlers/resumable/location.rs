@@ -6,6 +6,7 @@ use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
 use crate::io::make_path::make_path;
+use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, Unlink};
 use std::ffi::CString;
@@ -89,9 +90,9 @@ impl Home {
     }
 
     /// An upload is over: removes an empty directory of ours.
-    pub fn tidy(&self) {
+    pub fn tidy(&self, cx: &mut Services) {
         if self.ours {
-            tidy(&self.path);
+            tidy(cx, &self.path);
         }
     }
 }
@@ -109,13 +110,19 @@ pub fn open(path: &[u8]) -> Result<Dir, Errno> {
     }
 }
 
-/// Removes the directory if it is one of ours and empty.
-pub fn tidy(path: &[u8]) {
-    if is_ours(path)
-        && let Ok(path) = CString::new(path)
-    {
-        let _ = file::unlink_at(None, &path, Unlink::Dir);
+/// Removes the directory if it is one of ours and empty. A file that is removed while it is open stays on FUSE under
+/// another name until it is closed: there the directory is looked at again.
+pub fn tidy(cx: &mut Services, path: &Rc<[u8]>) {
+    let is_fuse = cx.resumable.lock_reach.get(path).is_some_and(|(_, reach)| !reach.is_empty());
+    if !is_tidy(path) && is_fuse {
+        cx.resumable.untidy.add(path, cx.now.ms);
     }
+}
+
+/// As [`tidy`]; false: something is in it.
+pub fn is_tidy(path: &[u8]) -> bool {
+    let Some(path) = CString::new(path).ok().filter(|path| is_ours(path.to_bytes())) else { return true };
+    !matches!(file::unlink_at(None, &path, Unlink::Dir), Err(Errno::ENOTEMPTY | Errno::EEXIST))
 }
 
 /// The template's text before its first variable, up to a slash; all of it if it has no variable.

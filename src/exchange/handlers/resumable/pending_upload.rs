@@ -71,20 +71,14 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         Err(Errno::ENOENT) => return Err(Missing::Unknown),
         Err(e) => return Err(failed("open()", e)),
     };
-    let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
+    let Some(record) = load(&home, &dir, id)? else {
+        takeover::stop_asking(cx, &dir, id);
+        return Err(Missing::Unknown);
+    };
     if record.uri != ex.route.uri || !is_of(ex, &record.user) || !goes_there(ex, cx, &record)? {
         return Err(Missing::Unknown);
     }
-    if record.is_moved
-        && let Some(why) = locks::unreliable_in(&home.path)
-    {
-        let text = "the upload belongs to another server, which reaches this directory by another path";
-        // Clients ask repeatedly.
-        if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
-            let path = Printable(&home.path);
-            let count = if times > 1 { format!(" ({times} requests until now)") } else { String::new() };
-            ex.report(cx, Level::Warn, format_args!("\"{path}\": {why}: {text}{count}"));
-        }
+    if is_out_of_reach(ex, cx, &home, &record) {
         return Err(Missing::Unknown);
     }
     let reach = locks::reach(cx, &home.path, dir.fd().as_fd());
@@ -100,6 +94,10 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     // What was read before the lock was taken may have changed.
     let stat = state_of(&lease, &reach).map_err(|e| failed("fstat()", e))?;
     let Some(mut record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
+    if record.is_claimed && !lease.is_claimed() && !is_read_only {
+        // A process beyond the mount has marked it in between.
+        return Err(Missing::Elsewhere(takeover::again(cx)));
+    }
     if !reach.is_empty() && !is_read_only {
         takeover::mark(&dir, id, &mut record).map_err(|e| failed("open()", e))?;
     }
@@ -119,6 +117,19 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     }
     upload.publish(cx);
     Ok(upload)
+}
+
+/// Another server, whose locks this one does not see, began the upload.
+fn is_out_of_reach(ex: &Exchange, cx: &mut Services, home: &Home, record: &UploadState) -> bool {
+    let Some(why) = record.is_moved.then(|| locks::unreliable_in(&home.path)).flatten() else { return false };
+    let text = "the upload belongs to another server, which reaches this directory by another path";
+    // Clients ask repeatedly.
+    if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
+        let path = Printable(&home.path);
+        let count = if times > 1 { format!(" ({times} requests until now)") } else { String::new() };
+        ex.report(cx, Level::Warn, format_args!("\"{path}\": {why}: {text}{count}"));
+    }
+    true
 }
 
 /// The state of the bytes' file; `reach`: how far its locks reach.
@@ -172,7 +183,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
         // Its process may be about to note the other name that the file has got.
         return Missing::Elsewhere(flow);
     }
-    cx.resumable.stop_asking(id);
+    takeover::stop_asking(cx, dir, id);
     let record = newest.as_ref().unwrap_or(record);
     let past = match remembered(cx, home, dir, id, record) {
         // The bytes were removed by something else.
@@ -184,7 +195,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     };
     if past == Ended::Gone || !remembers(cx, home, record) {
         dir.forget(id);
-        home.tidy();
+        home.tidy(cx);
         cx.resumable.finish(id, past.clone());
     }
     Missing::Over(past)
@@ -315,7 +326,9 @@ impl PendingUpload {
         }
         let lease = self.lease.take();
         let lease = lease.ok_or_else(|| Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload is held already"))?;
-        Ok(cx.resumable.lease(self.id, lease))
+        let lease = cx.resumable.lease(self.id, lease);
+        lease.set_waiter(cx.syncs.driven);
+        Ok(lease)
     }
 
     /// Tells the upload's size and end of time to the process, for other requests.
@@ -343,7 +356,7 @@ impl PendingUpload {
     /// The upload ends without a file: its bytes and its record are removed.
     pub fn remove(&self, cx: &mut Services) {
         self.dir.remove(self.id);
-        self.home.tidy();
+        self.home.tidy(cx);
         cx.resumable.finish(self.id, Ended::Gone);
     }
 
@@ -354,7 +367,7 @@ impl PendingUpload {
             cx.resumable.insert(self.id, KnownUpload::stored(self.home.path.clone(), &record.path, expires));
         } else {
             self.dir.forget(self.id);
-            self.home.tidy();
+            self.home.tidy(cx);
         }
     }
 

@@ -66,6 +66,9 @@ pub struct UploadState {
     pub synced: Option<(Boot, u64)>,
     /// Servers write to it whose locks end at their mounts: each also needs a claim (`ID.own`).
     pub is_claimed: bool,
+    /// One of them did not release it and may still write to its file: the bytes have to be copied into a new file
+    /// before more are written.
+    pub is_contested: bool,
     /// Its file has its name.
     pub ended: bool,
     /// tus: Upload-Concat as it was sent; empty for an ordinary upload.
@@ -106,7 +109,8 @@ impl UploadState {
             ("digest", &self.digest),
         ];
         if self.is_claimed {
-            line("claims", b"1");
+            // Servers that do not know the 2 read it as 1.
+            line("claims", if self.is_contested { b"2" } else { b"1" });
         }
         for (word, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
             line(word, value);
@@ -172,6 +176,7 @@ impl UploadState {
             unverified: None,
             synced: None,
             is_claimed: false,
+            is_contested: false,
             ended: false,
             concat: Vec::new(),
             metadata: Vec::new(),
@@ -208,7 +213,7 @@ impl UploadState {
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
                 b"area" => record.area = value,
-                b"claims" => record.is_claimed = true,
+                b"claims" => (record.is_claimed, record.is_contested) = (true, value == b"2"),
                 b"below" => record.below = value,
                 b"concat" => record.concat = value,
                 b"metadata" => record.metadata = value,
@@ -255,6 +260,7 @@ mod tests {
             unverified: Some(3),
             synced: Boot::parse("1f".repeat(32).as_bytes()).map(|boot| (boot, 7)),
             is_claimed: true,
+            is_contested: true,
             ended: false,
             concat: b"final;/up/?webserv-upload=1 /up/".to_vec(),
             metadata: b"filename YQ==,x".to_vec(),
@@ -272,6 +278,7 @@ mod tests {
             unverified: None,
             synced: None,
             is_claimed: false,
+            is_contested: false,
             user: Vec::new(),
             below: Vec::new(),
             concat: Vec::new(),
@@ -281,7 +288,8 @@ mod tests {
             ..record()
         };
         let ended = UploadState { synced: None, ended: true, ..record() };
-        for record in [record(), bare, ended] {
+        let claimed = UploadState { is_contested: false, ..record() };
+        for record in [record(), bare, claimed, ended] {
             assert_eq!(UploadState::parse(&record.text()), Some(record));
         }
     }

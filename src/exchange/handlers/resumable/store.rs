@@ -1,6 +1,7 @@
 //! The directory of unfinished uploads: two files for each, `ID.part` with the bytes that have arrived and `ID.state`
 //! with the [`UploadState`]. While a process waits for another to release an upload, there is also `ID.ask`, and where
-//! locks end at a mount `ID.own` while one writes to it ([`super::takeover`]).
+//! locks end at a mount `ID.own` while one writes to it, and `ID.to-NUMBER` while its bytes are copied into a new file
+//! ([`super::takeover`]).
 //!
 //! Locks are flock's, on the bytes' file: a request that reads its size, cuts it or writes to it has that lock, and
 //! has made sure that the file still has its name.
@@ -12,14 +13,14 @@
 use super::locks;
 use super::state::{self, MARKS_AT, UploadState};
 use crate::io::open;
-use crate::services::resumable::{Claim, UploadId};
+use crate::services::resumable::{Claim, MovedFiles, UploadId};
 use crate::services::syncs::{Sync, Syncs};
 use crate::services::temp_names::Left;
-use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, Rename,
     Stat, Unlink,
 };
+use crate::sys::{Errno, random};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -28,6 +29,10 @@ use std::rc::Rc;
 /// times as long.
 const LARGEST: usize = 512 << 10;
 
+/// Attempts at a file whose name another file gets at that moment. (There may be file systems whose numbers of inodes
+/// change.)
+const TRIES: u32 = 3;
+
 const PART: &str = "part";
 const STATE: &str = "state";
 const NEW: &str = "new";
@@ -35,6 +40,8 @@ const NEW: &str = "new";
 const ASK: &str = "ask";
 /// The claim of the process that writes to it, where locks end at the mount.
 const OWN: &str = "own";
+/// The beginning for a new file with its bytes; a number follows, since two processes may make one.
+const TO: &str = "to-";
 
 /// The directory, opened, and the area that it must stay beneath.
 #[derive(Clone)]
@@ -57,6 +64,8 @@ pub enum Entry {
     Ask(UploadId),
     /// `ID.own`: a process writes to it.
     Own(UploadId),
+    /// `ID.to-NUMBER`: its bytes are copied into it.
+    To(UploadId, u64),
 }
 
 impl Entry {
@@ -70,7 +79,11 @@ impl Entry {
             b".new" => Some(Entry::New(id)),
             b".ask" => Some(Entry::Ask(id)),
             b".own" => Some(Entry::Own(id)),
-            _ => None,
+            _ => {
+                let number = kind.strip_prefix(b".")?.strip_prefix(TO.as_bytes())?;
+                let number = u64::from_str_radix(std::str::from_utf8(number).ok()?, 16).ok()?;
+                Some(Entry::To(id, number)).filter(|entry| entry.name().to_bytes().ends_with(kind))
+            }
         }
     }
 
@@ -82,6 +95,7 @@ impl Entry {
             Entry::New(id) => name(id, NEW),
             Entry::Ask(id) => name(id, ASK),
             Entry::Own(id) => name(id, OWN),
+            Entry::To(id, number) => name(id, &format!("{TO}{number:016x}")),
         }
     }
 }
@@ -235,14 +249,29 @@ impl Dir {
     /// Opens the bytes' file for writing, and locks it: EAGAIN if another process writes to it. None: it has got its
     /// name, even while the lock was waited for.
     pub fn open_part(&self, id: UploadId) -> Result<Option<OwnedFd>, Errno> {
-        match open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0) {
-            Ok(fd) => {
-                locks::take(fd.as_fd())?;
-                Ok(self.stat(id)?.map(|_| fd))
+        let mut opened = Ok(None);
+        for _ in 0..TRIES {
+            let fd = match open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0) {
+                Err(Errno::ENOENT) => return Ok(None),
+                fd => fd?,
+            };
+            locks::take(fd.as_fd())?;
+            let is_current = file::has_name(fd.as_fd(), Some(self.fd.as_fd()), &part(id), Follow::No)?;
+            opened = Ok(if is_current || self.stat(id)?.is_some() { Some(fd) } else { None });
+            if is_current {
+                break;
             }
-            Err(Errno::ENOENT) => Ok(None),
-            Err(e) => Err(e),
         }
+        opened
+    }
+
+    /// The bytes' file, locked as `old`, and a new one for its bytes ([`crate::services::resumable::Moving`]).
+    pub fn begin_move(&self, id: UploadId, old: OwnedFd) -> Result<MovedFiles, Errno> {
+        let new = Entry::To(id, random::number()?).name();
+        let source = self.read_part(id)?;
+        let fd = open::regular_at(self.fd.as_fd(), &new, O_WRONLY | O_CREAT | O_EXCL, 0o600)?;
+        locks::take(fd.as_fd())?;
+        Ok(MovedFiles { dir: self.fd.clone(), old: (old, source), new: (fd, new), name: part(id) })
     }
 
     /// The same where the file system is read-only: nothing can be written until it no longer is.
@@ -276,6 +305,11 @@ impl Dir {
     /// EEXIST: another one has it.
     pub fn claim(&self, id: UploadId, mount: &[u8]) -> Result<Claim, Errno> {
         Claim::make(&self.fd, name(id, OWN), mount)
+    }
+
+    /// A process with a claim writes to the upload, or has left that behind.
+    pub fn has_claim(&self, id: UploadId) -> bool {
+        file::stat_at(Some(self.fd.as_fd()), &name(id, OWN), Follow::No).is_ok()
     }
 
     /// What the claim of the process that has it says.

@@ -40,11 +40,12 @@ pub fn begin(cx: &mut Services) {
 
 /// Milliseconds until something is due.
 pub fn due(cx: &Services) -> Option<u64> {
-    if cx.resumable.is_reading() {
+    if cx.resumable.is_reading() || !cx.resumable.superseded.is_empty() {
         return Some(0);
     }
     let until = |next: i64| u64::try_from(next.saturating_sub(cx.now.unix_ms())).unwrap_or(0);
-    let times = [cx.resumable.next().map(until), cx.resumable.next_check(cx.now.ms)];
+    let (uploads, now) = (&cx.resumable, cx.now.ms);
+    let times = [uploads.next().map(until), uploads.next_check(now), uploads.untidy.next(now)];
     times.into_iter().flatten().min()
 }
 
@@ -53,6 +54,7 @@ pub fn run(cx: &mut Services) {
     read(cx);
     takeover::check_idle(cx);
     expire(cx);
+    cx.resumable.untidy.try_again(cx.now.ms, location::is_tidy);
 }
 
 /// Whether uploads of an earlier process are still being searched for ([`begin`]), whose sizes a quota counts. Searches
@@ -82,7 +84,7 @@ fn read(cx: &mut Services) {
     if scan.names.is_empty() {
         match scan.dir.fill() {
             Ok(true) => {}
-            Ok(false) => return location::tidy(&scan.home),
+            Ok(false) => return location::tidy(cx, &scan.home),
             Err(e) => return complain(cx, &scan.home, e),
         }
         scan.names.extend(scan.dir.entries().map(|entry| entry.name.to_bytes().into()));
@@ -123,7 +125,7 @@ fn handle_entry(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             sharing::note_presence(cx, &place);
             match dir.stat(id) {
                 // Its client never learned its name, and has the parts.
-                Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
+                Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(cx, home, dir, id),
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&cx.now, &record, &stat);
                     cx.resumable.insert(id, pending_upload::known(home, &record, stat.size, expires));
@@ -151,7 +153,7 @@ fn handle_entry(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
         Entry::State(_) => {}
         Entry::Part(id) if dir.is_known(id) => {}
         Entry::Own(id) if dir.is_known(id) => {}
-        Entry::Part(_) | Entry::New(_) | Entry::Ask(_) | Entry::Own(_) => {
+        Entry::Part(_) | Entry::New(_) | Entry::Ask(_) | Entry::Own(_) | Entry::To(..) => {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
@@ -164,10 +166,10 @@ fn handle_entry(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
 }
 
 /// Removes a file made of parts that did not get its name, unless a request of an earlier process still works on it.
-fn drop_whole(home: &[u8], dir: &Dir, id: UploadId) {
+fn drop_whole(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, id: UploadId) {
     if let Ok(Some(_lock)) = dir.open_part(id) {
         dir.remove(id);
-        location::tidy(home);
+        location::tidy(cx, home);
     }
 }
 
@@ -190,7 +192,7 @@ fn expire(cx: &mut Services) {
             Err(_) => cx.resumable.postpone(id, now + RETRY_DELAYS.1),
             Ok(_) => match remove(&cx.now, &home, id) {
                 Removed::Gone => {
-                    location::tidy(&home);
+                    location::tidy(cx, &home);
                     cx.resumable.finish(id, Ended::Gone);
                 }
                 Removed::InUse => cx.resumable.postpone(id, now + RETRY_DELAYS.1),

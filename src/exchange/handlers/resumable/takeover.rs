@@ -8,20 +8,23 @@
 //! Where locks end at the mount (FUSE, 9p, NFS with local_lock), the lock decides only among the processes with one
 //! mount. Uploads that such a process writes to are marked, and from then on each process that writes to them also has
 //! a claim, a file that is made with O_EXCL. One of another mount is asked for, and taken for left behind when it is
-//! not released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long, and
-//! goes on between its look at the claim and the write after that, still writes one piece: no call joins the two.
+//! not released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long may
+//! go on between its look at the claim and the write after that: no call joins the two. So the bytes are copied into a
+//! new file first ([`Moving`]), and it writes to one that nobody reads. That such a copy is due stands in the record,
+//! for those who come after a process that began it.
 //!
-//! Invariant: no bytes are read, cut or written without the lock.
+//! Invariant: no bytes are read, cut or written without the lock; nor written to a file that a process may have open
+//! which has not released it.
 
 use super::location::{self, Home};
 use super::locks;
 use super::state::UploadState;
-use super::store::Dir;
+use super::store::{Dir, Unread};
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::services::Services;
-use crate::services::resumable::{Claim, Lease, PATIENCE, UploadId};
+use crate::services::resumable::{Claim, Lease, MoveProgress, Moving, PATIENCE, UploadId};
 use crate::sys::{Errno, file};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Milliseconds between two attempts at a lock that another process has.
 const RETRY_DELAY: u64 = 25;
@@ -60,6 +63,9 @@ pub fn lease(
     (record, reach): (&UploadState, &[u8]),
     access: Access,
 ) -> Result<(Lease, bool), LeaseError> {
+    if let Some(moved) = go_on_moving(cx, dir, id) {
+        return moved.map(|lease| (lease, false));
+    }
     // An NFS export or a FUSE file system may answer EROFS without the flag of a read-only one (ST_RDONLY), and what is
     // open for reading only cannot be cut: so what open() says counts, and the flag only for a file that was opened
     // before.
@@ -67,7 +73,7 @@ pub fn lease(
         (Err(Errno::EROFS), Access::Read) => dir.open_part_read_only(id).map(|fd| Some((fd, true))),
         (opened, _) => opened.map(|fd| fd.map(|fd| (fd, false))),
     };
-    let (lease, is_read_only) = match cx.resumable.take(id).filter(|lease| !lease.has_lost_claim()) {
+    let (lease, is_read_only) = match cx.resumable.take(id).filter(|lease| !is_lost(lease, dir, id)) {
         // It may have been opened for writing before.
         Some(lease) => {
             let is_read_only = access == Access::Read && file::is_read_only(lease.fd());
@@ -77,11 +83,14 @@ pub fn lease(
             // Nothing is written there, nor can a claim be.
             Ok(Some((fd, true))) => (Lease::new(fd), true),
             Ok(Some((fd, false))) => {
-                let claim = match record.is_claimed || !reach.is_empty() {
-                    true => Some(claim(cx, dir, id, (record, reach))?),
-                    false => None,
+                let lease = match record.is_claimed || !reach.is_empty() || dir.has_claim(id) {
+                    true => {
+                        let claim = claim(cx, dir, id, (record, reach))?;
+                        claimed(cx, dir, id, fd, claim)?
+                    }
+                    false => Lease::new(fd),
                 };
-                (Lease::new(fd).with_claim(claim), false)
+                (lease, false)
             }
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
             Ok(None) => return Err(LeaseError::Named),
@@ -111,8 +120,12 @@ fn claim(
         // Until it is marked, processes beyond the mount write to it without a claim.
         None => record.is_claimed,
     };
-    if !is_free && let Some(flow) = wait_beyond(cx, dir, id, holder.is_none())? {
-        return Err(LeaseError::Elsewhere(flow));
+    if !is_free {
+        match ask_beyond(cx, dir, id, holder.is_none())? {
+            Answer::Awaited(flow) => return Err(LeaseError::Elsewhere(flow)),
+            Answer::Released => {}
+            Answer::None => contest(dir, id)?,
+        }
     }
     if let Some(text) = holder {
         dir.unclaim(id, &text).map_err(LeaseError::Failed)?;
@@ -124,11 +137,21 @@ fn claim(
     }
 }
 
-/// Asks a process beyond the mount to release the upload. None: it has done so, or there is none. `is_told`: it tells
-/// that by removing the question; otherwise its claim goes.
-fn wait_beyond(cx: &mut Services, dir: &Dir, id: UploadId, is_told: bool) -> Result<Option<Flow>, LeaseError> {
+/// What a process beyond the mount says that was asked to release an upload.
+enum Answer {
+    /// Nothing yet: the request tries again.
+    Awaited(Flow),
+    /// It has done so.
+    Released,
+    /// Nothing: it was killed, or stopped.
+    None,
+}
+
+/// Asks a process beyond the mount to release the upload. `is_told`: it tells that by removing the question; otherwise
+/// its claim goes.
+fn ask_beyond(cx: &mut Services, dir: &Dir, id: UploadId, is_told: bool) -> Result<Answer, LeaseError> {
     let is_first = !cx.resumable.is_asking(id, cx.now.ms);
-    let Some(flow) = patience(cx, id) else { return Ok(None) };
+    let Some(flow) = patience(cx, id) else { return Ok(Answer::None) };
     if is_first {
         match dir.ask(id) {
             Ok(()) => {}
@@ -137,9 +160,68 @@ fn wait_beyond(cx: &mut Services, dir: &Dir, id: UploadId, is_told: bool) -> Res
             Err(e) => return Err(LeaseError::Failed(e)),
         }
     } else if is_told && !dir.is_asked(id) {
-        return Ok(None);
+        return Ok(Answer::Released);
     }
-    Ok(Some(flow))
+    Ok(Answer::Awaited(flow))
+}
+
+/// Notes that the process which had the upload may still write to its file.
+fn contest(dir: &Dir, id: UploadId) -> Result<(), LeaseError> {
+    change(dir, id, |record| (record.is_claimed, record.is_contested) = (true, true))
+}
+
+/// Replaces the record as it is now by a changed one. One that is gone, or another version's, is left alone.
+fn change(dir: &Dir, id: UploadId, to: impl FnOnce(&mut UploadState)) -> Result<(), LeaseError> {
+    match dir.load(id) {
+        Ok(Some(mut record)) => {
+            to(&mut record);
+            dir.save(id, &record).map_err(LeaseError::Failed)
+        }
+        Ok(None) | Err(Unread::Foreign) => Ok(()),
+        Err(Unread::Call(e)) => Err(LeaseError::Failed(e)),
+    }
+}
+
+/// The lease of an upload that this process has locked and claimed, once nobody else can write to its file.
+fn claimed(cx: &mut Services, dir: &Dir, id: UploadId, fd: OwnedFd, claim: Claim) -> Result<Lease, LeaseError> {
+    let record = match dir.load(id) {
+        Ok(Some(record)) if record.is_contested => record,
+        _ => return Ok(Lease::new(fd).with_claim(Some(claim))),
+    };
+    let size = file::fstat_synced(fd.as_fd()).map_err(LeaseError::Failed)?.size;
+    let files = dir.begin_move(id, fd).map_err(LeaseError::Failed)?;
+    // Nobody answers any more.
+    dir.unask(id);
+    cx.resumable.moving.insert(id, Moving::new(files, claim, size, record.synced.is_some()));
+    go_on_moving(cx, dir, id).unwrap_or(Err(LeaseError::Failed(Errno::EAGAIN)))
+}
+
+/// Copies more of an upload that is being copied into a new file. None: it is not.
+fn go_on_moving(cx: &mut Services, dir: &Dir, id: UploadId) -> Option<Result<Lease, LeaseError>> {
+    // This process may have been stopped itself.
+    let mut moving = cx.resumable.moving.remove(&id).filter(Moving::is_ours)?;
+    let mut scratch = std::mem::take(&mut cx.scratch);
+    let progress = moving.step(cx.now.ms, &mut cx.syncs, &mut cx.slice, &mut scratch);
+    cx.scratch = scratch;
+    let delay = match progress {
+        Err(e) => return Some(Err(LeaseError::Failed(e))),
+        Ok(MoveProgress::Done(lease)) => {
+            cx.resumable.stop_asking(id);
+            dir.unask(id);
+            return Some(change(dir, id, |record| record.is_contested = false).map(|()| lease));
+        }
+        Ok(MoveProgress::More) => 1,
+        Ok(MoveProgress::Waits) => RETRY_DELAY,
+    };
+    cx.resumable.moving.insert(id, moving);
+    let again = Flow::Delay { until: cx.now.ms + delay, then: Then::Phase(Phase::Content) };
+    Some(Err(LeaseError::Elsewhere(again)))
+}
+
+/// A process beyond the mount has the upload that this lease is of, since this one was stopped. It may be copying it: a
+/// lease without a claim is given before there is any.
+pub fn is_lost(lease: &Lease, dir: &Dir, id: UploadId) -> bool {
+    lease.is_lost() || lease.is_live() && !lease.is_claimed() && dir.has_claim(id)
 }
 
 /// The claim of a new upload, if processes beyond the mount do not see its lock; it is marked then.
@@ -188,7 +270,20 @@ pub fn patience(cx: &mut Services, id: UploadId) -> Option<Flow> {
         cx.resumable.stop_asking(id);
         return None;
     }
-    Some(Flow::Delay { until: cx.now.ms + RETRY_DELAY, then: Then::Phase(Phase::Content) })
+    Some(again(cx))
+}
+
+/// The upload has ended while this process asked for it: the question goes with it.
+pub fn stop_asking(cx: &mut Services, dir: &Dir, id: UploadId) {
+    if cx.resumable.is_asking(id, cx.now.ms) {
+        cx.resumable.stop_asking(id);
+        dir.unask(id);
+    }
+}
+
+/// The request tries again soon.
+pub fn again(cx: &Services) -> Flow {
+    Flow::Delay { until: cx.now.ms + RETRY_DELAY, then: Then::Phase(Phase::Content) }
 }
 
 /// When a request that writes last checked whether another process asks for its upload (monotonic milliseconds).
@@ -206,32 +301,36 @@ impl TakeoverCheck {
             return;
         }
         self.0 = cx.now.ms;
-        if dir.is_asked(id) {
-            release(cx, dir, id);
-        } else if cx.resumable.has_lost_claim(id) {
-            drop(cx.resumable.take(id));
-        }
+        give_way(cx, dir, id);
     }
 }
 
-/// Releases the upload, and tells processes that cannot see that.
-fn release(cx: &mut Services, dir: &Dir, id: UploadId) {
-    if let Some(lease) = cx.resumable.take(id) {
+/// Releases the upload if another process asks for it, and tells processes that cannot see that; or if one has it,
+/// since this process was stopped for so long that it seemed to be gone.
+fn give_way(cx: &mut Services, dir: &Dir, id: UploadId) {
+    let is_lost = cx.resumable.lease_of(id).is_some_and(|lease| is_lost(&lease, dir, id));
+    let is_asked = !is_lost && dir.is_asked(id);
+    if (is_lost || is_asked)
+        && let Some(lease) = cx.resumable.take(id)
+    {
         drop(lease);
-        dir.unask(id);
+        if is_asked {
+            dir.unask(id);
+        }
     }
 }
 
 /// As [`TakeoverCheck::check`], once a second, for uploads of which nothing arrives: some of them each turn, and those
 /// of one directory together.
 pub fn check_idle(cx: &mut Services) {
+    cx.resumable.end_left_moves(cx.now.ms);
     let mut left = CHECKED_AT_ONCE;
     while left > 0
         && let Some((home, ids)) = cx.resumable.leased(cx.now.ms, left)
     {
         left = left.saturating_sub(ids.len());
         let Ok(dir) = location::open(&home) else { continue };
-        ids.into_iter().filter(|id| dir.is_asked(*id)).for_each(|id| release(cx, &dir, id));
+        ids.into_iter().for_each(|id| give_way(cx, &dir, id));
         if cx.slice.is_over() {
             break;
         }
@@ -239,82 +338,4 @@ pub fn check_idle(cx: &mut Services) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exchange::testing::Site;
-    use crate::sys::file::Follow;
-    use crate::sys::scratch::Scratch;
-    use std::os::unix::ffi::OsStrExt;
-
-    #[test]
-    fn an_upload_that_could_not_be_asked_for_is_not_taken_for_a_stored_one() {
-        let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
-        let id = UploadId::random().expect("entropy");
-        let path = scratch.path().join("state");
-        std::fs::create_dir(&path).expect("made");
-        let dir = Dir::open(path.as_os_str().as_bytes(), b"", Follow::No).expect("a directory");
-        std::fs::write(path.join(format!("{}.part", id.text())), "half").expect("written");
-        let record = UploadState::empty();
-        let taken = lease(&mut site.cx, &dir, id, (&record, b""), Access::Read);
-        assert!(taken.is_ok(), "its bytes are there");
-        std::fs::remove_dir_all(&path).expect("removed");
-        // As where the file that asks for it goes at that moment, on sshfs: ENOENT, O_CREAT or not.
-        assert_eq!(dir.ask(id), Err(Errno::ENOENT));
-        assert!(matches!(wait(&mut site.cx, &dir, id), LeaseError::Elsewhere(Flow::Delay { .. })));
-        let taken = lease(&mut site.cx, &dir, id, (&record, b""), Access::Read);
-        assert!(matches!(taken, Err(LeaseError::Named)));
-    }
-
-    /// An upload that a request received over FUSE was also given to one on the direct path: neither saw the other's
-    /// lock.
-    #[test]
-    fn an_upload_that_is_claimed_beyond_the_mount_is_asked_for_and_waited_for() {
-        let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
-        let cx = &mut site.cx;
-        let id = UploadId::random().expect("entropy");
-        let path = scratch.path().as_os_str().as_bytes();
-        let dir = Dir::open(path, b"", Follow::No).expect("a directory");
-        std::fs::write(scratch.path().join(format!("{}.part", id.text())), "half").expect("written");
-        let record = UploadState { is_claimed: true, ..UploadState::empty() };
-        let take = |cx: &mut Services, reach: &[u8]| match lease(cx, &dir, id, (&record, reach), Access::Write) {
-            Ok((lease, _)) => Some(lease),
-            Err(LeaseError::Elsewhere(_)) => None,
-            Err(_) => panic!("it can be taken"),
-        };
-        let theirs = dir.claim(id, b"mount").expect("it is free");
-        assert!(take(cx, b"").is_none() && dir.is_asked(id) && theirs.is_ours());
-        drop(theirs);
-        let ours = take(cx, b"").expect("it was released");
-        assert!(!dir.is_asked(id) && !ours.has_lost_claim());
-        drop(ours);
-        assert_eq!(dir.claimed(id), Ok(None), "it is given back");
-        // Of a process with the same mount the lock tells that it is gone.
-        let theirs = dir.claim(id, b"mount").expect("it is free");
-        drop(take(cx, b"mount").expect("it was left behind"));
-        assert!(!theirs.is_ours());
-        // A process that was killed releases nothing.
-        let theirs = dir.claim(id, b"mount").expect("it is free");
-        assert!(take(cx, b"").is_none());
-        cx.now.pass(PATIENCE);
-        let ours = take(cx, b"").expect("it was left behind");
-        assert!(!theirs.is_ours() && !ours.has_lost_claim());
-    }
-
-    /// Processes that see each other's locks need no claim: one beyond their mount asks, and waits for the answer.
-    #[test]
-    fn an_upload_without_a_claim_is_asked_for_from_beyond_the_mount() {
-        let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
-        let id = UploadId::random().expect("entropy");
-        let path = scratch.path().as_os_str().as_bytes();
-        let dir = Dir::open(path, b"", Follow::No).expect("a directory");
-        std::fs::write(scratch.path().join(format!("{}.part", id.text())), "half").expect("written");
-        let record = UploadState::empty();
-        let take = |cx: &mut Services| lease(cx, &dir, id, (&record, b"mount"), Access::Write);
-        for _ in 0..2 {
-            assert!(matches!(take(&mut site.cx), Err(LeaseError::Elsewhere(_))));
-            assert!(dir.is_asked(id));
-        }
-        dir.unask(id);
-        assert!(take(&mut site.cx).is_ok(), "its process has released it");
-    }
-}
+mod tests;

@@ -55,6 +55,9 @@ impl Append {
     fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let size = self.upload.size;
         self.upload.record.synced = cx.boot.map(|boot| (boot, size));
+        if !self.asks() && self.is_lost() {
+            return Flow::Close;
+        }
         let marked = match self.asks() {
             true => self.mark_beside(cx),
             false => self.upload.dir.mark(self.upload.id, &self.upload.record).map(Some),
@@ -193,7 +196,7 @@ impl Append {
         let sums = match std::mem::take(&mut self.whole).finish() {
             Ok(sums) => sums,
             Err(refusal) => {
-                self.upload.remove(cx);
+                self.remove(cx);
                 return respond::refuse_upload(ex, cx, self.upload.record.dialect, &refusal);
             }
         };
@@ -233,6 +236,9 @@ impl Append {
         if let Some(flow) = self.superseded(ex, cx) {
             return flow;
         }
+        if self.is_lost() {
+            return Flow::Close;
+        }
         let ids = self.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids());
         let (mut placed, record) = match self.upload.complete(ex, cx, ids.clone()) {
             Ok(placed) => placed,
@@ -250,6 +256,12 @@ impl Append {
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
         };
+        if self.is_lost() && placed.take_back(cx) {
+            // This process was stopped just before: what got the name is the other's, and not whole.
+            cx.resumable.unfinish(self.upload.id);
+            ex.log.upload = None;
+            return Flow::Close;
+        }
         self.is_told = true;
         placed.stored.digest = digest;
         cx.resumable.joined(&ids);

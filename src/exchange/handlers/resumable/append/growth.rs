@@ -22,9 +22,15 @@ impl Append {
         let (id, size) = (self.upload.id, self.upload.size);
         let fit = self.room.as_mut().map_or(Fit::All, |room| room.take(cx, id, (size, n)));
         if let Fit::Unsure = fit {
-            self.unsure = Some(size);
+            self.set_unsure(Some(size));
         }
         fit
+    }
+
+    /// The size before the pieces for which it is not known whether there is room. A newer request must not find these.
+    fn set_unsure(&mut self, size: Option<u64>) {
+        self.unsure = size;
+        self.lease.set_sure(size);
     }
 
     /// What is known to have room counts as arrived.
@@ -56,7 +62,7 @@ impl Append {
         if let Fit::Unsure = fit {
             return Flow::Wait;
         }
-        self.unsure = None;
+        self.set_unsure(None);
         match self.grown(ex, cx, before, fit) {
             Ok(()) if ex.progress.rx == Rx::Done => self.finish(ex, cx),
             Ok(()) => Flow::Body,

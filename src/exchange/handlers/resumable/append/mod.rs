@@ -11,7 +11,7 @@ use super::concat::Joining;
 use super::pending_upload::PendingUpload;
 use super::respond;
 use super::state::{Dialect, UploadState};
-use super::takeover::TakeoverCheck;
+use super::takeover::{self, TakeoverCheck};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
@@ -93,7 +93,7 @@ impl Drop for Append {
             let _ = file::ftruncate(self.lease.fd(), before);
         }
         // Its connection has ended, and no client can go on with it: it would only take room until it expires.
-        if self.is_unknown() && !self.is_told && self.lease.is_live() {
+        if self.is_unknown() && !self.is_told && self.lease.is_live() && !self.is_lost() {
             // Thousands of requests may end in one turn.
             self.upload.dir.remove_later(self.upload.id, &self.left, self.upload.home.own());
             self.cut.push(self.upload.id);
@@ -241,6 +241,18 @@ impl Append {
         self.lease.is_live()
     }
 
+    /// Another process has the upload, since this one was stopped.
+    fn is_lost(&self) -> bool {
+        takeover::is_lost(&self.lease, &self.upload.dir, self.upload.id)
+    }
+
+    /// The upload ends without a file, unless another process has it.
+    fn remove(&self, cx: &mut Services) {
+        if !self.is_lost() {
+            self.upload.remove(cx);
+        }
+    }
+
     /// A piece of the content.
     ///
     /// # Errors
@@ -280,6 +292,11 @@ impl Append {
     /// It needs no event to go on: see [`Append::work`].
     pub fn works(&self) -> bool {
         self.unsure.is_some() || self.hashes || self.counting.is_some() || self.waits()
+    }
+
+    /// A newer request, or another process, has the upload.
+    pub fn is_superseded(&self) -> bool {
+        !self.lease.is_live()
     }
 
     /// It waits for the disk; the loop drives its connection when that has finished.
@@ -406,6 +423,9 @@ impl Append {
 
     /// All of the content has arrived, and a checksum of the trailers was compared.
     fn received(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if self.is_lost() {
+            return Flow::Close;
+        }
         if let Err(refusal) = self.compare(ex) {
             return self.take_back(ex, cx, &refusal);
         }
@@ -425,7 +445,7 @@ impl Append {
         let is_complete = self.ends || self.upload.is_complete();
         if is_complete && self.upload.record.length.is_some_and(|length| length != self.upload.size) {
             if self.is_unknown() {
-                self.upload.remove(cx);
+                self.remove(cx);
             }
             return respond::inconsistent(ex);
         }
@@ -469,7 +489,7 @@ impl Append {
         match (self.over, self.upload.record.dialect) {
             // The draft §4.4.2: the upload is no longer valid.
             (Over::Length, Dialect::Rufh) => {
-                self.upload.remove(cx);
+                self.remove(cx);
                 respond::inconsistent(ex)
             }
             (Over::Length, Dialect::Tus) => {
@@ -486,7 +506,7 @@ impl Append {
         if !self.is_unknown() {
             return respond::refuse(ex, cx, self.upload.record.dialect, refusal);
         }
-        self.upload.remove(cx);
+        self.remove(cx);
         respond::refuse_upload(ex, cx, self.upload.record.dialect, refusal)
     }
 
