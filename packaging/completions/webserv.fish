@@ -510,7 +510,20 @@ W375\t''
 W376\t''
 W377\t''
 W378\t''
-W379\t''"
+W379\t''
+W380\t''
+W381\t''
+W382\t''
+W383\t''
+W384\t''
+W385\t''
+W386\t''
+W387\t''
+W388\t''
+W389\t''
+W390\t''
+W391\t''
+W392\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l expires -d '30m, 2h, 7d from now, or a Unix time [default: 1h]' -r -f

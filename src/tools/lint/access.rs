@@ -14,7 +14,7 @@ pub const RULES: &[Rule] = &[
         page: "`return` runs in the rewrite phase, before `allow`, `deny` and `auth_basic`: in the same block they never \
                decide anything. Put what needs protection into a location that serves files or proxies, or check by `if` \
                before the `return`.",
-        about: &["return"],
+        about: &["return", "rewrite"],
         check: answered_before,
     },
     Rule {
@@ -91,6 +91,9 @@ fn is_rule(d: &Directive) -> bool {
 
 fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
     let level = cx.level();
+    if cx.is_first("rewrite") {
+        return redirected_before(cx, found);
+    }
     if !cx.is_first("return") {
         return;
     }
@@ -105,6 +108,48 @@ fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(rule) = level.all.iter().find(|d| is_rule(d)).filter(|_| !refuses) {
         let message = format!("\"{}\" here never decides: this answers before access is checked", rule.name.str());
         let help = "put the answer into a location of its own (try_files with a file, or error_page), or use `if`";
+        return found.push(Finding::new(cx.d.name.span, message, help).note(rule.span, "the rule"));
+    }
+    if !level.all.iter().any(|d| d.name.is("auth_basic")) && cx.is_in("location") {
+        answered_below(cx, found);
+    }
+}
+
+/// A location of a protected server that answers with content of its own. What monitors and crawlers ask for is meant
+/// for everyone.
+fn answered_below(cx: &RuleContext, found: &mut Vec<Finding>) {
+    const OPEN: [&str; 8] = ["health", "ping", "alive", "ready", "robots", "favicon", "well-known", "status"];
+    let ([code, text], Some((b"" | b"^~" | b"~" | b"~*", name))) = (&cx.d.args[..], cx.location()) else { return };
+    let is_open = OPEN.iter().any(|word| name.str().contains(word));
+    if !code.is("200") || text.is_empty() || is_open || cx.level().has("internal") {
+        return;
+    }
+    let Some(above) = cx.levels().skip(1).find(|level| ["allow", "deny", "auth_basic"].iter().any(|n| level.has(n)))
+    else {
+        return;
+    };
+    if let Some(rule) = above.first_of("deny").or_else(|| above.first_of("auth_basic")).filter(|d| is_rule(d)) {
+        let message = format!("\"{}\" of the level above never decides on this answer", rule.name.str());
+        let help = "a `return` answers before access is checked: put the text into a file, or check by `if` before it";
+        found.push(Finding::new(cx.d.name.span, message, help).note(rule.span, "the rule"));
+    }
+}
+
+/// A location with access rules that does nothing but redirect by `rewrite`.
+fn redirected_before(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let leads = match &cx.d.args[..] {
+        [_, url, ..] if url.bytes().starts_with(b"http") => true,
+        [_, _, flag] => flag.is("redirect") || flag.is("permanent"),
+        _ => false,
+    };
+    let is_other = |d: &Directive| !is_rule(d) && !d.name.is("rewrite") && !d.name.is("auth_basic_user_file");
+    if !leads || !cx.is_in("location") || level.all.iter().any(is_other) {
+        return;
+    }
+    if let Some(rule) = level.all.iter().find(|d| is_rule(d)) {
+        let message = format!("\"{}\" here never decides: this redirects before access is checked", rule.name.str());
+        let help = "leave the rule out: it belongs to the location that the redirect leads to";
         found.push(Finding::new(cx.d.name.span, message, help).note(rule.span, "the rule"));
     }
 }

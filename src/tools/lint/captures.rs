@@ -1,7 +1,7 @@
 //! How directives use the groups of the enclosing regex.
 
 use super::blocks::{condition, location};
-use super::regexes::{Captured, group};
+use super::regexes::{Captured, group, group_body};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Word;
 
@@ -56,6 +56,7 @@ fn joined_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !sign.starts_with(b"~") {
         return;
     }
+    later_group(&regex, &path, name, word, found);
     // Only for the first group is the text before it known.
     let (Some((before, body)), Some((dir, _))) = (regex.split_once('('), path.split_once("$1")) else { return };
     let is_open = matches!(group(&regex, "1"), Some(Captured::Anything | Captured::NoLineEnd));
@@ -80,4 +81,22 @@ fn joined_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
         ),
     };
     found.push(Finding::new(name.span, message, help).note(word.span, "the alias"));
+}
+
+/// `location ~ /site(2)(.*) { alias /srv/$2; }`: the group behind another one need not begin behind a slash either.
+fn later_group(regex: &str, path: &str, name: &Word, word: &Word, found: &mut Vec<Finding>) {
+    let Some((dir, digit)) = path.split_once('$').filter(|(dir, _)| dir.ends_with('/')) else { return };
+    let digit = digit.get(..1).unwrap_or_default();
+    let is_open = matches!(group(regex, digit), Some(Captured::Anything | Captured::NoLineEnd));
+    if !("2"..="9").contains(&digit) || !is_open || regex.contains('|') {
+        return;
+    }
+    let Some(body) = group_body(regex, digit) else { return };
+    let before = regex.get(..regex.len() - body.len()).unwrap_or_default().trim_end_matches('(');
+    let is_word = |text: &str| text.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if !body.starts_with(['/', '\\']) && (is_word(before) || before.strip_suffix(')').is_some_and(is_word)) {
+        let message = format!("${digit} need not begin behind a slash: \"../x\" leads out of \"{dir}\"");
+        let help = format!("let a slash stand before the group: {before}/(…)");
+        found.push(Finding::new(name.span, message, help).note(word.span, "the alias"));
+    }
 }

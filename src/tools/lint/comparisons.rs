@@ -193,6 +193,10 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("a part is found by a regex: if ({subject} {regex} {text})");
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
+    if subject == "$invalid_referer" && !matches!(text, "" | "1") {
+        let message = format!("this is {outcome} true: {subject} is empty where the referer is valid, and else 1");
+        return found.push(Finding::new(value.part(0, text.len()), message, "what is refused: if ($invalid_referer)"));
+    }
     if let Some((why, mut meant)) = impossible(subject, text) {
         let message = format!("this is {outcome} true: {subject} is never \"{text}\", {why}");
         // `A.test:8080` has more than one fault.

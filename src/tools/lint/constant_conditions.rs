@@ -3,10 +3,19 @@
 use super::blocks::{case_of, location};
 use super::regexes::regexes_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use crate::config::ast::Directive;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;
 
 pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W391",
+        title: "a table whose lines all say the same",
+        page: "A `map` or `geo` whose default is the value of every line gives that value always: `geo $blocked { default 1; \
+               203.0.113.0/24 1; }` blocks everyone. One of the two is the other way round.",
+        about: &["map", "geo"],
+        check: always_the_same,
+    },
     Rule {
         code: "W010",
         title: "a file test of a word, or of a URI",
@@ -99,5 +108,23 @@ mod tests {
         ] {
             assert_eq!(without_empty_end(regex).as_deref(), expected, "{regex}");
         }
+    }
+}
+
+/// Rule W083 looks at the conditions that a `map` never meets.
+fn always_the_same(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let lines = cx.children();
+    let Some(default) = lines.iter().find(|line| line.name.is("default")).and_then(|line| line.args.first()) else {
+        return;
+    };
+    const SETTINGS: [&str; 7] = ["default", "hostnames", "volatile", "ranges", "proxy", "proxy_recursive", "delete"];
+    let mut others = lines.iter().filter(|line| !SETTINGS.iter().any(|name| line.name.is(name)));
+    let is_same = |line: &Directive| line.args.first().is_some_and(|value| value.bytes() == default.bytes());
+    let is_fixed = !default.bytes().contains(&b'$');
+    if cx.is("geo") && is_fixed && others.clone().next().is_some() && others.all(is_same) {
+        let message =
+            format!("every line gives \"{}\", as the default does: the variable never differs", default.str());
+        let help = "let the default be the other value, or leave the table out";
+        found.push(Finding::new(default.span, message, help));
     }
 }

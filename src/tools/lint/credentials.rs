@@ -1,5 +1,6 @@
 //! Secrets that others can read: passwords on their way, keys on the disk, what a debug log holds.
 
+use super::blocks::{condition, refuses};
 use super::level::{Level, Weak};
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
@@ -9,6 +10,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W388",
+        title: "a secret in the address",
+        page: "`if ($arg_token != s3cret)` has the secret in the URL: logs of this server and of proxies, histories and Referer \
+               headers keep it, and so does everyone who gets the link. Ask for a header ($http_x_api_key), a password \
+               (`auth_basic`) or a signed link that ends.",
+        about: &["if"],
+        check: secret_argument,
+    },
     Rule {
         code: "W160",
         title: "a password that is sent in the clear",
@@ -157,5 +167,30 @@ fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
         };
         let help = format!("htpasswd -B \"{}\" \"{user}\" writes a hash (package apache2-utils)", path.display());
         found.push(Finding::new(word.span, message, help));
+    }
+}
+
+/// Arguments that hold secrets.
+const SECRET_ARGUMENTS: [&str; 12] = [
+    "$arg_token",
+    "$arg_key",
+    "$arg_api_key",
+    "$arg_apikey",
+    "$arg_secret",
+    "$arg_password",
+    "$arg_pass",
+    "$arg_passwd",
+    "$arg_pwd",
+    "$arg_auth",
+    "$arg_auth_token",
+    "$arg_access_token",
+];
+
+fn secret_argument(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(asked) = condition(cx.d).filter(|asked| SECRET_ARGUMENTS.contains(&&*asked.subject)) else { return };
+    if asked.equality() == Some(false) && !asked.text.is_empty() && refuses(cx.children()) {
+        let message = format!("{} is a part of the address: logs, histories and links keep the secret", asked.subject);
+        let help = "ask for a header, as in $http_x_api_key, or for a password: auth_basic";
+        found.push(Finding::new(cx.d.args_span(), message, help));
     }
 }

@@ -96,9 +96,9 @@ fn other_way(cx: &RuleContext, found: &mut Vec<Finding>) {
             (format!("\"{text}\" is a header of responses: the application does not look for it"), help)
         }
         b"add_header" if is_set && name.lower() == BUFFERING => {
-            let buffers = |name: &str| !cx.levels().any(|level| level.has(name));
+            let buffering = cx.levels().find_map(|level| level.first_of("proxy_buffering"));
             let is_passed = cx.levels().any(|level| passes(&[Pass::Http]).any(|name| level.has(name)));
-            if !is_passed || !buffers("proxy_buffering") {
+            if !is_passed || buffering.is_some_and(|d| d.says("off")) {
                 return;
             }
             let message = format!("this server does not look at the \"{text}\" that it adds: it goes on to buffer");

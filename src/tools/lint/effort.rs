@@ -61,6 +61,11 @@ fn compressed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
         let gzip = level.first_of("gzip");
         gzip.is_some_and(|d| d.says("on"))
     });
+    if let Some(word) = cx.d.args.iter().find(|word| word.is("*")).filter(|_| is_on && cx.is("gzip_types")) {
+        let message = "`*` compresses images, videos and archives again: they become no smaller";
+        let help = "name types of texts: gzip_types text/css application/javascript application/json image/svg+xml;";
+        return found.push(Finding::new(word.span, message, help));
+    }
     let Some(word) = cx.d.args.iter().find(is_compressed).filter(|_| is_on && cx.is("gzip_types")) else {
         return;
     };

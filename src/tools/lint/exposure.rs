@@ -101,6 +101,9 @@ fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_checked = cx.blocks.iter().any(|block| block.name.is("if")) || cx.levels().any(|level| level.has("if"));
     let message = match value.bytes() {
         b"$http_origin" if !is_checked => "every site may read answers with the visitor's cookies",
+        [b'$', name @ ..] if !is_checked && is_set_from_origin(cx, &String::from_utf8_lossy(name)) => {
+            "every site may read answers with the visitor's cookies: the variable is the origin that asks"
+        }
         [b'$', name @ ..] if !is_checked && is_mapped_from_any(cx, &String::from_utf8_lossy(name)) => {
             "every site may read answers with the visitor's cookies: the map lets all origins through"
         }
@@ -109,6 +112,14 @@ fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let finding = Finding::new(value.span, message, "let a `map` of $http_origin name the sites that may");
     found.push(finding.note(credentials.span, "credentials are allowed"));
+}
+
+/// Whether a `set` assigns $http_origin as it stands.
+fn is_set_from_origin(cx: &RuleContext, name: &str) -> bool {
+    let name = name.trim_matches(['{', '}']).to_ascii_lowercase();
+    let is_set = |level: &Level| level.named("set").iter().take(COMPARED).any(|d| d.says(&format!("${name}")));
+    let values = cx.values(&name);
+    cx.levels().any(is_set) && values.iter().any(|value| value.is("$http_origin") || value.is("${http_origin}"))
 }
 
 /// Whether a `map` of $http_origin gives every origin back.

@@ -41,7 +41,12 @@ fn half_anchored(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_end =
         last.starts_with("\\.") && last.ends_with('$') && !before.is_empty() && before.iter().all(is_extension);
     let is_start = first.starts_with("^/") && !behind.is_empty() && behind.iter().all(|text| text.starts_with('/'));
-    let (sign, which) = match (is_end, is_start) {
+    // A scheme and the first hosts, and then a host that may stand in any path.
+    let is_scheme = cx.is("if")
+        && first.starts_with("^http")
+        && !behind.is_empty()
+        && behind.iter().all(|text| !text.starts_with('^') && text.contains("\\."));
+    let (sign, which) = match (is_end, is_start || is_scheme) {
         (true, _) => ('$', last),
         (_, true) => ('^', first),
         _ => return,

@@ -2,7 +2,7 @@
 
 use super::blocks::{Pass, authority, is_of_client, passes, sets, variables};
 use super::level::{Fields, Level, Mapped};
-use super::regexes::{Captured, begins_with_slash, captured, group};
+use super::regexes::{Captured, begins_with_slash, captured, group, holds_a_host};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::targets::leads_to;
 use super::unpassed::is_of_server;
@@ -53,7 +53,8 @@ pub const RULES: &[Rule] = &[
         code: "W134",
         title: "proxy_set_header drops Host or the client's address",
         page: "A level that has a `proxy_set_header` of its own takes none of those above it: with one for Upgrade in a \
-                   location, the Host and the address of the client that the server sets are not sent there. Repeat them.",
+                   location, the Host and the address of the client that the server sets are not sent there, and a header \
+                   that the server removes is passed on. Repeat them.",
         about: &["proxy_set_header"],
         check: lost_request_headers,
     },
@@ -152,6 +153,12 @@ pub fn before_path(rest: &str) -> &str {
     path.and_then(|at| host.get(..at)).unwrap_or(host)
 }
 
+/// Whether a host is one variable, with or without a port behind it.
+fn is_whole(host: &str, name: &str) -> bool {
+    let host = host.split(':').next().unwrap_or_default();
+    host.strip_prefix('$').is_some_and(|host| host.trim_matches(['{', '}']).eq_ignore_ascii_case(name))
+}
+
 fn server_side_request(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| cx.is(name));
     let Some(word) = cx.d.args.first().filter(|_| is_pass) else { return };
@@ -175,6 +182,7 @@ fn server_side_request(cx: &RuleContext, found: &mut Vec<Finding>) {
             || is_mapped_by_client(cx, &name)
             || name == "host" && takes_any_host(cx)
             || is_any(captured(cx, &name))
+            || is_whole(host, &name) && holds_a_host(cx, &name)
             || is_of_server(cx, &name)
             || set_from(cx, &name).iter().any(|of| is_any(captured(cx, of)));
         if free {
@@ -197,6 +205,7 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
         _ => return,
     };
     for word in values {
+        let before = found.len();
         for name in variables(&word.str()) {
             let decoded = is_path(&name) || set_from(cx, &name).iter().any(|name| is_path(name));
             let mapped = !decoded && is_mapped_from_path(cx, &name);
@@ -214,6 +223,13 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
                     },
                 ));
             }
+        }
+        // Through several variables: a `set` of a map, a map of a map.
+        let of_path = |text: &String| variables(text).into_iter().find(|name| is_path(name));
+        if let Some(name) = cx.texts(&word.str()).iter().find_map(of_path).filter(|_| found.len() == before) {
+            let message = format!("this becomes ${name}, which is decoded: in nginx it can hold a line end");
+            let help = "use $request_uri, which is as the client sent it";
+            found.push(Finding::new(word.span, message, help));
         }
     }
 }
@@ -311,12 +327,13 @@ fn added<'p, 'a>(level: &'p Level<'a>, directive: &str) -> &'p Fields<'a> {
 }
 
 /// Fields on which upstreams base decisions, and which are lost unless repeated.
-const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"];
+const DECISIVE: [&str; 6] =
+    ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "authorization"];
 
 fn lost_request_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
     let level = cx.level();
-    let is_first = cx.is_first("proxy_set_header");
-    if !is_first || !level.has("proxy_pass") {
+    let passes_below = || cx.is_in("server") && level.below().passes_by_http;
+    if !cx.is_first("proxy_set_header") || !level.has("proxy_pass") && !passes_below() {
         return;
     }
     let Some(above) = cx.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
@@ -329,8 +346,36 @@ fn lost_request_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some((name, first)) = decisive.iter().find(|(name, _)| !level.all.iter().any(|d| sets(d, name).is_some())) {
         let message = format!("proxy_set_header here drops {name} of the level above");
         let finding = Finding::new(cx.d.name.span, message, "repeat them in this block");
-        found.push(finding.note(first.span, "set"));
+        return found.push(finding.note(first.span, "set"));
     }
+    let own = Fields::of(level.all, "proxy_set_header");
+    let dropped = above.dropped.get_or_init(|| Fields::of_such(above.all, "proxy_set_header", is_decided_above));
+    let (lost, count) = dropped.lost(&own, NAMED);
+    let Some(first) = lost.first() else { return };
+    let finding = match lost.iter().find(|d| is_empty(d)).and_then(|d| Some((d, d.args.first()?.str()))) {
+        Some((removed, name)) => {
+            let message = format!("what clients send as {name} is passed here: the line that removes it is not taken");
+            let help = format!("repeat it in this block: proxy_set_header {name} \"\";");
+            Finding::new(cx.d.name.span, message, help).note(removed.span, "removed")
+        }
+        None => {
+            let message = format!("proxy_set_header here drops {} of the level above", listed(&lost, count));
+            Finding::new(cx.d.name.span, message, "repeat them in this block").note(first.span, "set")
+        }
+    };
+    found.push(finding);
+}
+
+fn is_empty(d: &Directive) -> bool {
+    d.args.get(1).is_some_and(Word::is_empty)
+}
+
+/// Whether a `proxy_set_header` adds a header of this site, or keeps from the upstream what the client sent. Without a
+/// line, those of the connection are not sent anyway.
+fn is_decided_above(d: &Directive) -> bool {
+    const OF_CONNECTION: [&[u8]; 4] = [b"connection", b"upgrade", b"keep-alive", b"te"];
+    let name = d.args.first().map(Word::lower).unwrap_or_default();
+    name.starts_with(b"x-") || is_empty(d) && !OF_CONNECTION.contains(&&*name)
 }
 
 /// Directives that pass parameters to applications.
@@ -359,9 +404,10 @@ fn allow_without_deny(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let level = cx.level();
     // With `satisfy any`, other clients are asked for a password, if one is required at all.
-    let is_asked =
-        || cx.levels().any(|level| level.has("auth_basic") || level.has("auth_request") || level.has("include"));
-    let ends = level.has("deny") || level.has("satisfy") && is_asked();
+    let nearest = |name: &str| cx.levels().find_map(|level| level.first_of(name));
+    let asks = |name: &str| nearest(name).is_some_and(|d| !d.says("off"));
+    let is_asked = || asks("auth_basic") || asks("auth_request") || cx.levels().any(|level| level.has("include"));
+    let ends = level.has("deny") || nearest("satisfy").is_some_and(|d| d.says("any")) && is_asked();
     if level.first("allow") == Some(cx.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(cx.d.name.span, message, "end the list with: deny all;"));

@@ -82,6 +82,8 @@ pub struct Level<'a> {
     pub passed: OnceCell<Passed<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 checks, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
+    /// The headers of the request that it removes, and those of this site. For rule W134.
+    pub dropped: OnceCell<Fields<'a>>,
     /// Variables defined by `map` or `set`. For rule W034.
     pub defined: OnceCell<FastSet<&'a [u8]>>,
     /// Targets of its `error_page` directives.
@@ -144,8 +146,13 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The fields set by directives of this name.
     pub fn of(all: &'a [Directive], directive: &str) -> Fields<'a> {
+        Fields::of_such(all, directive, |_| true)
+    }
+
+    /// The fields set by directives of this name that satisfy `is_such`.
+    pub fn of_such(all: &'a [Directive], directive: &str, is_such: fn(&Directive) -> bool) -> Fields<'a> {
         let mut fields = Fields::default();
-        for d in all.iter().filter(|d| d.name.is(directive)) {
+        for d in all.iter().filter(|d| d.name.is(directive) && is_such(d)) {
             let Some(name) = d.args.first().map(Word::lower) else { continue };
             if fields.names.insert(name) {
                 fields.first.push(d);
@@ -174,6 +181,8 @@ pub struct Below {
     pub asks_resolver: bool,
     /// What compresses responses, or an `include` that may hold it. For rule W051.
     pub compresses: bool,
+    /// A `proxy_pass`. For rule W134.
+    pub passes_by_http: bool,
     /// A `map` of `$secure_link`. For rule W141.
     pub maps_secure_link: bool,
     /// A word with the name of the file that a request's body is in. For rule W237.
@@ -198,6 +207,7 @@ impl Below {
                 let is_meant = |name: &[u8]| memchr::memmem::find(word.bytes(), name).is_some();
                 is_meant(b"$request_body_file") || is_meant(b"${request_body_file")
             });
+            found.passes_by_http |= name == b"proxy_pass";
             found.compresses |= matches!(name, b"gzip" | b"gzip_static" | b"include");
             false
         });

@@ -164,20 +164,24 @@ fn to_no_name(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
-    let text = word.str();
-    if !text.starts_with("https://") {
-        return;
-    }
-    let host = host_of(&text);
+    // A variable may hold the whole host.
+    let texts = cx.texts(&word.str());
+    let Some(text) = texts.iter().find(|text| text.starts_with("https://") && is_domain(host_of(text))) else { return };
+    let host = host_of(text);
     // Names of a network of one's own are seldom many on one address.
     const OWN: [&str; 9] =
         [".local", ".internal", ".lan", ".test", ".svc", ".home", ".localdomain", ".localhost", ".intranet"];
     let is_own = OWN.iter().any(|end| host.ends_with(end));
-    let is_sent = cx.levels().any(|level| level.has("proxy_ssl_server_name"));
+    let setting = cx.levels().find_map(|level| level.first_of("proxy_ssl_server_name"));
+    let is_sent = setting.is_some_and(|d| !d.says("off"));
     let is_group = cx.levels.iter().any(|level| level.has_upstream(host.as_bytes()));
-    if is_domain(host) && !is_own && !is_sent && !is_group && cx.is_whole {
+    if !is_own && !is_sent && !is_group && cx.is_whole {
         let message = format!("\"{host}\" is not told its name in the handshake, which many servers refuse");
-        found.push(Finding::new(word.span, message, "add: proxy_ssl_server_name on;"));
+        let finding = Finding::new(word.span, message, "add: proxy_ssl_server_name on;");
+        found.push(match setting {
+            Some(off) => finding.note(off.span, "turned off here"),
+            None => finding,
+        });
     }
 }
 

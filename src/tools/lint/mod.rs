@@ -25,6 +25,7 @@ mod defaults;
 mod directions;
 mod disclosed_files;
 mod effort;
+mod encoded_paths;
 mod errors;
 mod exposure;
 mod files;
@@ -39,6 +40,7 @@ mod level;
 mod literal_punctuation;
 mod location_conflicts;
 mod logs;
+mod lost_paths;
 mod media;
 mod misrouting;
 mod missing_prerequisites;
@@ -53,12 +55,14 @@ mod proxied;
 mod punctuation;
 mod redirect_chains;
 mod redirect_loops;
+mod refusals;
 mod regexes;
 mod rule;
 mod shadowed_regexes;
 mod shared_limits;
 mod small_limits;
 mod spelling;
+mod stray_signs;
 mod tables;
 mod targets;
 mod texts;
@@ -72,6 +76,7 @@ mod upstreams;
 mod used;
 mod values;
 mod weak_barriers;
+mod wrong_pages;
 mod wrong_variables;
 
 use crate::config::ast::{Directive, FileId, Span};
@@ -101,6 +106,7 @@ const TABLES: &[&[Rule]] = &[
     defaults::RULES,
     directions::RULES,
     effort::RULES,
+    encoded_paths::RULES,
     errors::RULES,
     exposure::RULES,
     files::RULES,
@@ -115,6 +121,7 @@ const TABLES: &[&[Rule]] = &[
     literal_punctuation::RULES,
     location_conflicts::RULES,
     logs::RULES,
+    lost_paths::RULES,
     media::RULES,
     misrouting::RULES,
     missing_prerequisites::RULES,
@@ -130,10 +137,12 @@ const TABLES: &[&[Rule]] = &[
     redirect_chains::RULES,
     redirect_loops::RULES,
     regexes::RULES,
+    refusals::RULES,
     shadowed_regexes::RULES,
     shared_limits::RULES,
     small_limits::RULES,
     spelling::RULES,
+    stray_signs::RULES,
     targets::RULES,
     texts::RULES,
     transport::RULES,
@@ -145,6 +154,7 @@ const TABLES: &[&[Rule]] = &[
     upstreams::RULES,
     values::RULES,
     weak_barriers::RULES,
+    wrong_pages::RULES,
     wrong_variables::RULES,
 ];
 

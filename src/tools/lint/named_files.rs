@@ -33,8 +33,9 @@ pub const RULES: &[Rule] = &[
         code: "W353",
         title: "an index with the path of the root",
         page: "The names of `index` are looked for in the directory that was asked for, below the root: with `root /srv/html` the name \
-               `html/index.html` leads to /srv/html/html/index.html. Write `index index.html;`.",
-        about: &["index"],
+               `html/index.html` leads to /srv/html/html/index.html. Write `index index.html;`. So it is with the URIs of \
+               `try_files`: `/srv/html/index.html` leads to /srv/html/srv/html/index.html.",
+        about: &["index", "try_files"],
         check: rooted_index,
     },
 ];
@@ -117,7 +118,25 @@ fn copies(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// `root /srv/www; … try_files $uri /srv/www/index.html;`
+fn rooted_uri(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(root) = cx.levels().find_map(|level| level.first_of("root")?.args.first()) else { return };
+    let root = root.str();
+    let root = root.trim_end_matches('/');
+    if !root.starts_with('/') || root.contains('$') {
+        return;
+    }
+    let rest = |word: &Word| Some(word.str().strip_prefix(root)?.to_owned()).filter(|rest| rest.starts_with('/'));
+    if let Some((word, rest)) = cx.d.args.iter().find_map(|word| Some((word, rest(word)?))) {
+        let message = format!("this begins below the root, and leads to \"{root}{}\"", word.str());
+        found.push(Finding::new(word.span, message, format!("did you mean \"{rest}\"?")));
+    }
+}
+
 fn rooted_index(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("try_files") {
+        return rooted_uri(cx, found);
+    }
     if !cx.is("index") {
         return;
     }

@@ -84,7 +84,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W012",
         title: "a rewrite names a group that its regex does not have",
-        page: "`rewrite ^/a/(.*)$ /$2;` has one group: $2 is empty. Groups of a `location` or an `if` around it are gone by \
+        page: "`rewrite ^/a/(.*)$ /$2;` has one group: $2 is empty, and so is $1 where nothing around it is a regex. $10 is $1 and \
+               a 0. Groups of a `location` or an `if` around it are gone by \
                then, since `rewrite` matches its own regex last; a named group, `(?<name>…)`, stays.",
         about: EVERY,
         check: missing_group,
@@ -173,7 +174,9 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
 fn captures_of<'a>(cx: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     match (cx.name(), &cx.d.args[..]) {
         (b"rewrite", [regex, replacement, ..]) => Some((regex, replacement)),
-        (b"return", [_, value]) | (b"alias" | b"proxy_pass", [value]) => {
+        (b"return" | b"set", [_, value])
+        | (b"alias" | b"proxy_pass" | b"root", [value])
+        | (b"add_header" | b"proxy_set_header" | b"fastcgi_param", [_, value, ..]) => {
             // Another regex in the block may have matched last.
             let others = ["rewrite", "if"].iter().any(|name| cx.level().has(name));
             let block = cx.blocks.last().filter(|_| !others)?;
@@ -188,12 +191,23 @@ fn captures_of<'a>(cx: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     }
 }
 
+/// The words of a directive in which `$1` stands for a group.
+fn filled_in(d: &Directive) -> &[Word] {
+    match (d.name.bytes(), &d.args[..]) {
+        (b"return", [code, _]) if code.bytes().starts_with(b"30") => &d.args[1..],
+        (b"set" | b"add_header" | b"proxy_set_header" | b"fastcgi_param", [_, _, ..]) => &d.args[1..2],
+        (b"proxy_pass" | b"root" | b"alias", [_]) | (b"try_files", _) => &d.args,
+        _ => &[],
+    }
+}
+
 /// `location /old/ { return 301 https://a.test$1; }`: nothing around it is a regex.
 fn no_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let [code, url] = &cx.d.args[..] else { return };
-    let is_plain = cx.is("return") && code.bytes().starts_with(b"30") && cx.inside("server").is_some();
     let group = |name: &String| name.len() == 1 && name.starts_with(|c: char| c.is_ascii_digit());
-    let Some(name) = variables(&url.str()).into_iter().find(group).filter(|_| is_plain) else { return };
+    let named = |word: &Word| variables(&word.str()).into_iter().find(group);
+    let has_sign = |word: &&Word| memchr::memchr(b'$', word.bytes()).is_some();
+    let first = filled_in(cx.d).iter().filter(has_sign).find_map(|word| Some((word, named(word)?)));
+    let Some((url, name)) = first.filter(|_| cx.inside("server").is_some()) else { return };
     let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
     let matches = ["rewrite", "if", "include", "map"];
     let named = |d: &Directive| d.args.iter().any(|word| word.bytes().starts_with(b"~"));
@@ -229,6 +243,15 @@ fn missing_group(cx: &RuleContext, found: &mut Vec<Finding>) {
         bytes.get(*at) == Some(&b'(') && !is_escaped && is_plain
     };
     let groups = (0..bytes.len()).filter(opens).count();
+    let is_cut = |(at, _): &(usize, &str)| {
+        let [first, second] = text.as_bytes().get(at + 1..at + 3)? else { return None };
+        ((b'1'..=b'9').contains(first) && second.is_ascii_digit()).then_some((char::from(*first), char::from(*second)))
+    };
+    if let Some((first, second)) = text.match_indices('$').find_map(|at| is_cut(&at)).filter(|_| groups > 9) {
+        let message = format!("this is ${first}, and then the text \"{second}\": groups have one digit");
+        let help = "name the group: (?<name>…), and $name";
+        return found.push(Finding::new(replacement.span, message, help));
+    }
     let named =
         text.match_indices('$').filter_map(|(at, _)| text.as_bytes().get(at + 1)).filter(|b| (b'1'..=b'9').contains(b));
     let highest = named.map(|digit| usize::from(digit - b'0')).max().unwrap_or(0);

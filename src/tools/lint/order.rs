@@ -135,10 +135,26 @@ fn behind_all(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     // Report once per block: the first rule that follows.
     let level = cx.level();
+    if let Some(finding) = behind_all_addresses(cx) {
+        return found.push(finding);
+    }
     let Some((by, _)) = level.rule_behind_all().filter(|(_, behind)| *behind == cx.at) else { return };
     let what = "never asked: the rule before it decides for everyone";
     let help = "put it above, or remove it";
     found.push(Finding::new(cx.d.span, what, help).note(level.all[by].span, "that rule"));
+}
+
+/// `allow 0.0.0.0/0; deny all;` where clients of IPv4 only come in.
+fn behind_all_addresses(cx: &RuleContext) -> Option<Finding> {
+    let first = cx.level().first_of("allow").filter(|d| d.says("0.0.0.0/0") && cx.is_first("deny"))?;
+    let is_behind = first.span.file == cx.d.span.file && first.span.start < cx.d.span.start;
+    let has_ipv6 = |d: &&Directive| d.args.first().is_some_and(|word| word.bytes().starts_with(b"["));
+    let server = cx.inside("server").filter(|_| is_behind)?;
+    if server.named("listen").iter().any(has_ipv6) || server.has("include") {
+        return None;
+    }
+    let message = "never asked: 0.0.0.0/0 is every client of this server";
+    Some(Finding::new(cx.d.span, message, "allow the networks that are meant").note(first.span, "that rule"))
 }
 
 fn listener(cx: &RuleContext, found: &mut Vec<Finding>) {

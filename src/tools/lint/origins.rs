@@ -105,6 +105,15 @@ fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String,
         let help = format!("end it where the host ends: \"{}$\"", regex.trim_end_matches('$').trim_end_matches('/'));
         return Some((format!("\"{regex}\" matches no Origin: it has no path, nor a slash at its end"), help));
     }
+    let has_scheme = regex.contains("//") || regex.starts_with("^.") || regex.starts_with("^(.");
+    if of_origin && names_a_host && !has_scheme {
+        let help = format!("begin it with the scheme: \"^https?://{}\"", regex.trim_start_matches('^'));
+        return Some((format!("\"{regex}\" matches no Origin: it begins with a scheme"), help));
+    }
+    if let Some(anything) = anything_within(regex) {
+        let message = format!("\"{regex}\" also matches hosts of others: `{anything}` may be any part of the name");
+        return Some((message, "write the name out, and let a dot stand behind what may vary".to_owned()));
+    }
     if let Some((anything, is_end)) = anything_beside(regex) {
         let which = if is_end { "begin" } else { "end" };
         let message =
@@ -119,6 +128,18 @@ fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String,
     let (before, rest) = regex.split_at_checked(at)?;
     let message = format!("a dot in \"{regex}\" matches any character, so that another host passes");
     Some((message, format!("escape it: \"{before}\\{rest}\"")))
+}
+
+/// A wildcard in the name that is registered: `https://exa.+ple\.org`, behind which less than two dots follow.
+fn anything_within(regex: &str) -> Option<&'static str> {
+    let (_, host) = regex.split_once("://")?;
+    let is_letter = |c: char| c.is_ascii_alphanumeric();
+    let within = |any: &&&'static str| {
+        let (before, rest) = host.split_once(**any)?;
+        let name = rest.split(['/', '$', ')', '|']).next().unwrap_or_default();
+        (before.ends_with(is_letter) && name.starts_with(is_letter) && name.matches("\\.").count() == 1).then_some(())
+    };
+    [".+", ".*", "[^/]+", "[^/]*"].iter().find(|any| within(any).is_some()).copied()
 }
 
 /// A wildcard directly before the host (false) or after it (true), by which another host can match:

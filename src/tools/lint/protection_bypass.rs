@@ -32,15 +32,17 @@ pub const RULES: &[Rule] = &[
             "client_body_temp_path",
             "proxy_temp_path",
             "fastcgi_temp_path",
+            "uwsgi_temp_path",
+            "scgi_temp_path",
         ],
         check: served_secret,
     },
     Rule {
         code: "W140",
         title: "a map without default chooses the server, or the directory",
-        page: "Where no entry matches, a `map` without `default` is an empty text: `proxy_pass http://$name` fails \
+        page: "Where no entry matches, a `map` or a `geo` without `default` is an empty text: `proxy_pass http://$name` fails \
                with 500, and `root $name` is then empty or `/`. Add a default: the server or directory for all others.",
-        about: &["map"],
+        about: &["map", "geo"],
         check: no_default,
     },
 ];
@@ -139,7 +141,7 @@ pub fn sends_files(d: &Directive, path: &[u8]) -> bool {
 }
 
 fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const PRIVATE: [(&str, &str); 8] = [
+    const PRIVATE: [(&str, &str); 10] = [
         ("auth_basic_user_file", "the password file"),
         ("ssl_certificate_key", "the key"),
         ("signed_link", "the file of keys"),
@@ -148,6 +150,8 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
         ("client_body_temp_path", "the directory of request bodies"),
         ("proxy_temp_path", "the directory of responses"),
         ("fastcgi_temp_path", "the directory of responses"),
+        ("uwsgi_temp_path", "the directory of responses"),
+        ("scgi_temp_path", "the directory of responses"),
     ];
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let Some(word) = cx.d.args.first() else { return };
@@ -254,11 +258,11 @@ fn root_around<'a>(cx: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a 
 }
 
 fn no_default(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let ([_, name], Some(http)) = (&cx.d.args[..], cx.levels.last()) else { return };
-    const ALL: [&str; 5] = ["default", "~.", "~.*", "~.+", "~^"];
+    let (Some(name), Some(http)) = (cx.d.args.last(), cx.levels.last()) else { return };
+    const ALL: [&str; 6] = ["default", "~.", "~.*", "~.+", "~^", "0.0.0.0/0"];
     let has_rest =
         |d: &Directive| d.name.is("include") || d.name.is("hostnames") || ALL.iter().any(|name| d.name.is(name));
-    if !cx.is("map") || cx.children().iter().any(has_rest) {
+    if !cx.is("map") && !cx.is("geo") || cx.children().iter().any(has_rest) {
         return;
     }
     let text = name.str();

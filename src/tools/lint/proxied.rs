@@ -1,7 +1,7 @@
 //! Upstreams that are spoken to otherwise than they expect, or told less than they should be.
 
 use super::assigned;
-use super::blocks::{Pass, authority, first_below, passes, sets};
+use super::blocks::{Pass, authority, first_below, location, passes, sets};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -240,6 +240,9 @@ fn not_intercepted(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("error_page") {
         return;
     }
+    if cx.is_in("server") {
+        return not_intercepted_anywhere(cx, found);
+    }
     let Some((_, codes)) = cx.d.args.split_last().filter(|_| cx.is_in("location")) else { return };
     let level = cx.level();
     let mut passes = passes(&[Pass::Http, Pass::Gateway]).filter(|name| *name != "grpc_pass");
@@ -253,6 +256,35 @@ fn not_intercepted(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let message = "the application's own page is sent: its errors are not looked at";
     found.push(Finding::new(code.span, message, format!("add: {name} on;")).note(pass.span, "it answers"));
+}
+
+/// An error page of a server whose locations are all passed to applications.
+fn not_intercepted_anywhere(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let Some(code) = cx.d.args.iter().rev().skip(1).find(|code| code.is("404")) else { return };
+    let own = ["root", "return", "if", "include", "rewrite", "try_files"];
+    if !cx.is_first("error_page") || own.iter().any(|own| level.has(own)) {
+        return;
+    }
+    let mut passed = None;
+    for d in level.named("location").iter().take(COMPARED) {
+        let Some((sign, name)) = location(d) else { return };
+        if sign == b"=" || name.bytes().starts_with(b"@") {
+            continue;
+        }
+        let inside = level.inside(d);
+        let answers = ["try_files", "return", "if", "include", "location", "rewrite", "error_page"];
+        let is_intercepted = cx.levels.iter().any(|level| level.has("proxy_intercept_errors"));
+        let Some(pass) = inside.first_of("proxy_pass") else { return };
+        if is_intercepted || inside.has("proxy_intercept_errors") || answers.iter().any(|name| inside.has(name)) {
+            return;
+        }
+        passed = passed.or(Some(pass.span));
+    }
+    if let Some(pass) = passed {
+        let message = "the application's own page is sent: its errors are not looked at";
+        found.push(Finding::new(code.span, message, "add: proxy_intercept_errors on;").note(pass, "it answers"));
+    }
 }
 
 fn behind_keepalive(cx: &RuleContext, found: &mut Vec<Finding>) {

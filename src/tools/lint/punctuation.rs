@@ -110,6 +110,16 @@ fn compared_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("a regex has `{sign}`: if ({subject} {sign} {}$)", suffix.replace('.', "\\."));
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
+    let plain = text.trim_matches('*');
+    if text.len() > 2
+        && text.len() > plain.len()
+        && plain.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-/".contains(&b))
+    {
+        let message = format!("`{written}` compares letter by letter: `*` is a letter here");
+        let (start, end) = (if text.starts_with('*') { "" } else { "^" }, if text.ends_with('*') { "" } else { "$" });
+        let help = format!("a regex has `{sign}`: if ({subject} {sign}* \"{start}{plain}{end}\")");
+        return found.push(Finding::new(value.part(0, text.len() + 2 * usize::from(value.quoted)), message, help));
+    }
     if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") || is_choice(text) {
         found.push(Finding::new(
             value.part(0, text.len() + 2 * usize::from(value.quoted)),

@@ -65,6 +65,23 @@ pub enum Captured {
 
 /// What `$1` or `$name` can contain at this directive; `None` if no enclosing regex has this group.
 pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
+    regexes_around(cx).find_map(|regex| group(&regex, name))
+}
+
+/// Whether `$1` or `$name` can be a whole host name: a class of the group has letters and the dot.
+pub fn holds_a_host(cx: &RuleContext, name: &str) -> bool {
+    let classes = |body: &str| {
+        let inside = body.split(')').next().unwrap_or_default().to_owned();
+        inside.split('[').skip(1).any(|class| {
+            let class = class.split(']').next().unwrap_or_default();
+            !class.starts_with('^') && class.contains('.') && (class.contains("a-z") || class.contains("\\w"))
+        })
+    };
+    regexes_around(cx).find_map(|regex| group_body(&regex, name).map(classes)).unwrap_or(false)
+}
+
+/// The regexes whose groups a directive may use, the one that matched last first.
+fn regexes_around(cx: &RuleContext) -> impl Iterator<Item = String> {
     let own = cx.d.args.first().filter(|_| cx.is("rewrite")).map(|word| word.str().into_owned());
     // The last rewrite of the same block has matched last, if it has.
     let above = cx.level().last_rewrite().and_then(|at| cx.level().all.get(at)).filter(|_| is_pass(&cx.d.name.str()));
@@ -74,7 +91,8 @@ pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
         b"if" => condition(block).and_then(|condition| condition.operand).map(|word| word.str()),
         _ => None,
     });
-    own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
+    let around: Vec<String> = around.map(|text| text.into_owned()).collect();
+    own.into_iter().chain(around)
 }
 
 /// Whether everything that the group can capture begins with a slash. Not where an `if` or a rewrite may have set it,
@@ -95,7 +113,7 @@ pub fn group(regex: &str, name: &str) -> Option<Captured> {
 }
 
 /// The regex from the inside of the group on.
-fn group_body<'r>(regex: &'r str, name: &str) -> Option<&'r str> {
+pub fn group_body<'r>(regex: &'r str, name: &str) -> Option<&'r str> {
     let wanted: Option<usize> = name.parse().ok();
     let bytes = regex.as_bytes();
     let (mut at, mut count) = (0, 0);

@@ -10,8 +10,9 @@ pub const RULES: &[Rule] = &[
         code: "W047",
         title: "connections that are closed after a few requests",
         page: "`keepalive_requests` closes a connection after that number of requests; each new one costs handshakes, and \
-               with HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10).",
-        about: &["keepalive_requests"],
+               with HTTP/2 a page alone may take a hundred. The default is 1000 (it was 100 before nginx 1.19.10). With \
+               `keepalive_timeout 0` each request has a connection of its own.",
+        about: &["keepalive_requests", "keepalive_timeout"],
         check: few_requests,
     },
     Rule {
@@ -49,9 +50,17 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn few_requests(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = cx.d.args.first().filter(|_| cx.is("keepalive_requests")) else { return };
+    let Some(word) = cx.d.args.first() else { return };
     let in_upstream = cx.is_in("upstream");
-    if !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
+    if cx.is("keepalive_timeout") {
+        let is_none = !in_upstream && !cx.is_in("location") && Millis::parse(word.bytes()) == Ok(Millis(0));
+        if is_none {
+            let message = "each request has a connection of its own, with its handshakes";
+            found.push(Finding::new(word.span, message, "leave the line out: the default is 75s"));
+        }
+        return;
+    }
+    if cx.is("keepalive_requests") && !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
         let message = format!("a connection is closed after {} requests", word.str());
         found.push(Finding::new(word.span, message, "leave the line out: the default is 1000"));
     }

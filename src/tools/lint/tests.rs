@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::load::{LoadOptions, Loaded, load_text};
 
+mod advice;
 mod directions;
 mod files;
 mod followed;
@@ -220,7 +221,7 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W016", "map $uri $x { ~^/a 1; ~^/a 2; }", "map $uri $x { ~^/a 1; ~^/b 2; }"),
         ("W019", "error_log warn;", "error_log warn.log warn;"),
         ("W020", "add_header X $http_x-forwarded-for;", "add_header X $http_origin-$http_via-a;"),
-        ("W022", "if ($request_uri = \"^/admin\") { return 403; }", "if ($request_uri ~ \"^/admin\") { return 403; }"),
+        ("W022", "if ($request_uri = \"^/admin\") { return 403; }", "if ($uri ~ \"^/admin\") { return 403; }"),
         ("W022", "if ($host != www\\.a\\.test) { return 403; }", "if ($host != www.a.test) { return 403; }"),
         ("W023", "location /i/ { alias /srv/i; }", "location /i/ { alias /srv/i.txt; }"),
         ("W024", "listen 8443; ssl_certificate c;", "listen 8443 ssl; ssl_certificate c;"),

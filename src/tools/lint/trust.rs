@@ -145,11 +145,15 @@ fn redirect_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// `if ($scheme = http) { return 301 http://$host$request_uri; }`: the redirected request meets the condition again.
 fn same_scheme(block: &Directive, target: &str) -> bool {
     let words: Vec<_> = block.args.iter().map(Word::str).collect();
-    let scheme = match words.iter().map(|word| word.trim_matches(['(', ')'])).collect::<Vec<_>>()[..] {
-        ["$scheme", "=", scheme @ ("http" | "https")] | ["$scheme", "!=", scheme @ ("http" | "https")] => {
+    // What a proxy in front says of its connection counts for the next request as well.
+    let words: Vec<&str> =
+        words.iter().map(|word| word.trim_matches(['(', ')'])).filter(|word| !word.is_empty()).collect();
+    let scheme = match words[..] {
+        ["$scheme" | "$http_x_forwarded_proto", "=" | "!=", scheme @ ("http" | "https")] => {
             if (words[1] == "=") == (scheme == "http") { "http" } else { "https" }
         }
-        ["$https", "=", "" | "off"] | ["$https", "!=", "on"] => "http",
+        // An empty text is left out.
+        ["$https", "="] | ["$https", "=", "off"] | ["$https", "!=", "on"] => "http",
         ["$https", "=", "on"] => "https",
         _ => return false,
     };

@@ -1,0 +1,73 @@
+//! Signs in paths and regexes that are taken as letters: an `&` without a query, spaces beside a `|`.
+
+use super::blocks::condition;
+use super::regexes::regexes_of;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Word;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W381",
+        title: "an `&` where a query begins",
+        page: "A query begins with `?`, and `&` separates its arguments: in `try_files $uri /index.php&q=$uri` it is a letter of \
+               the path, and no such file exists. Write `/index.php?q=$uri&$args`, or `/index.php$is_args$args`.",
+        about: &["try_files", "rewrite", "return", "error_page", "proxy_pass"],
+        check: without_query,
+    },
+    Rule {
+        code: "W384",
+        title: "a space beside the `|` of a regex",
+        page: "Spaces are letters of a regex: `\"bot | curl\"` looks for \"bot \" or \" curl\". Write `\"bot|curl\"`.",
+        about: &["if", "location", "map", "rewrite", "server_name", "valid_referers"],
+        check: spaced_choice,
+    },
+];
+
+fn without_query(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let words: &[Word] = match (cx.name(), &cx.d.args[..]) {
+        (b"try_files" | b"error_page" | b"proxy_pass", all) => all,
+        (b"rewrite", [_, target, ..]) => std::slice::from_ref(target),
+        (b"return", [code, url]) if code.bytes().starts_with(b"30") => std::slice::from_ref(url),
+        _ => return,
+    };
+    for word in words {
+        let Some(at) = memchr::memchr(b'&', word.bytes()) else { continue };
+        let text = word.str();
+        let Some((path, query)) = text.split_at_checked(at) else { continue };
+        // A variable may hold the `?`.
+        let may_have =
+            ["?", "$is_args", "$args", "$request_uri", "$query_string"].iter().any(|sign| path.contains(sign));
+        let is_path = path.starts_with('/') || path.contains("://");
+        let query = query.trim_start_matches('&');
+        let name = query.split('=').next().unwrap_or_default();
+        let is_argument =
+            query.contains('=') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-[]".contains(&b));
+        let is_mark = query.starts_with("is_args");
+        let is_variable = ["$is_args", "$args", "$query_string"].iter().any(|sign| query.starts_with(sign));
+        if is_path && !may_have && (is_argument || is_mark || is_variable) {
+            let right = match (is_mark, query.strip_prefix("$is_args")) {
+                (true, _) => format!("{path}${query}"),
+                (_, Some(rest)) => format!("{path}$is_args{rest}"),
+                _ => format!("{path}?{query}"),
+            };
+            let message = "the `&` is a letter of the path: a query begins with `?`";
+            found.push(Finding::new(word.part(at, at + 1), message, format!("write: {right}")));
+        }
+    }
+}
+
+fn spaced_choice(cx: &RuleContext, found: &mut Vec<Finding>) {
+    // A log's line or a command may have a `|` between spaces.
+    let is_text = || condition(cx.d).is_some_and(|asked| asked.subject.starts_with("$request_body"));
+    for regex in regexes_of(cx.d) {
+        let Some(at) = ["| ", " |"].iter().find_map(|sign| regex.text.find(sign)) else { continue };
+        if is_text() || regex.text.contains("(?x") || regex.text.contains("[") || regex.text.contains("\\|") {
+            continue;
+        }
+        let message = "the space is a letter of the alternative";
+        let right = regex.text.replace(" |", "|").replace("| ", "|");
+        let from = regex.from + at;
+        let finding = Finding::new(regex.word.part(from, from + 2), message, format!("leave it out: \"{right}\""));
+        found.push(finding);
+    }
+}

@@ -1,0 +1,132 @@
+//! Pages with another status than meant, directories that show or run more than meant, and bodies of any size.
+
+use super::blocks::{location, runs_files};
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Directive;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W382",
+        title: "the application's page sent as an error",
+        page: "`error_page 404 /index.html` shows the application for each of its paths, and sends all of them with status 404: \
+               search engines drop them, and monitors report them. `try_files $uri /index.html;` sends 200.",
+        about: &["error_page"],
+        check: page_as_error,
+    },
+    Rule {
+        code: "W385",
+        title: "a directory of uploads whose scripts are run",
+        page: "A regex location wins over a prefix: beside `location ~ \\.php$` the script of /uploads/x.php is run, and not sent, \
+               whoever put it there. Write `location ^~ /uploads/`, or refuse scripts there: \
+               `location ~ ^/uploads/.*\\.php { return 403; }` before the other one.",
+        about: &["location"],
+        check: uploads_run,
+    },
+    Rule {
+        code: "W390",
+        title: "a listing of what is private",
+        page: "`autoindex on` in a location called backup, private, logs or the like shows everyone which files there are, and \
+               sends them. Restrict who may ask: `allow 10.0.0.0/8; deny all;`, or a password.",
+        about: &["autoindex"],
+        check: private_listing,
+    },
+    Rule {
+        code: "W392",
+        title: "uploads that are shown as pages",
+        page: "`default_type text/html` is for files whose type is not known: in a directory that visitors fill, a file without an \
+               extension is shown as a page of this site, with its scripts. Write `default_type application/octet-stream;`.",
+        about: &["default_type"],
+        check: uploads_as_pages,
+    },
+    Rule {
+        code: "W386",
+        title: "requests of any size to every site",
+        page: "`client_max_body_size 0` is no limit. What is passed to an application is kept in a file first: one request can \
+               fill the disk. Set a limit here, and a larger one in the location that takes files.",
+        about: &["client_max_body_size"],
+        check: no_limit,
+    },
+];
+
+fn page_as_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [codes @ .., page] = &cx.d.args[..] else { return };
+    if cx.is("error_page")
+        && page.is("/index.html")
+        && codes.iter().any(|code| code.is("404"))
+        && codes.iter().all(|code| code.len() == 3)
+    {
+        let message = "the page of the application is sent with status 404";
+        let help = "write instead, in `location /`: try_files $uri /index.html;";
+        found.push(Finding::new(page.span, message, help));
+    }
+}
+
+/// Names of directories that visitors fill.
+const FILLED: [&str; 7] = ["upload", "uploads", "userfiles", "user-uploads", "user_uploads", "avatars", "attachments"];
+
+fn uploads_run(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"", name)) = location(cx.d) else { return };
+    let path = name.str();
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if !FILLED.contains(&last) || !cx.is_in("server") {
+        return;
+    }
+    let answers = |d: &Directive| runs_files(d) || d.name.is("location") || d.name.is("return") || d.name.is("deny");
+    let is_passed = |d: &Directive| super::blocks::is_pass(&d.name.str()) || d.name.is("upload_store");
+    if cx.children().iter().any(|d| answers(d) || is_passed(d)) {
+        return;
+    }
+    let script = format!("{}/x.php", path.trim_end_matches('/'));
+    let taker = cx.level().taker(script.as_bytes());
+    let runs = taker.filter(|taker| taker.block.iter().flatten().any(runs_files));
+    if let Some(runs) = runs {
+        let message = format!("{script} is run and not sent: the regex location takes it");
+        let help = format!("keep it here: location ^~ {path} {{ … }}");
+        found.push(Finding::new(name.span, message, help).note(runs.args_span(), "it runs scripts"));
+    }
+}
+
+fn no_limit(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_zero = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_matches('0').is_empty();
+    if let Some(word) =
+        cx.d.args.first().filter(|word| {
+            cx.is("client_max_body_size") && cx.is_in("http") && !word.is_empty() && is_zero(&word.str())
+        })
+    {
+        let message = "0 is no limit: one request can fill the disk";
+        found.push(Finding::new(word.span, message, "write: client_max_body_size 10m; and more where files are taken"));
+    }
+}
+
+/// The last part of a prefix location's path.
+fn last_part(d: &Directive) -> Option<String> {
+    let (b"" | b"^~", name) = location(d)? else { return None };
+    Some(name.str().trim_end_matches('/').rsplit('/').next()?.to_ascii_lowercase())
+}
+
+fn private_listing(cx: &RuleContext, found: &mut Vec<Finding>) {
+    const PRIVATE: [&str; 14] = [
+        "backup", "backups", "private", "secret", "secrets", "admin", "internal", "config", "conf", "logs", "log",
+        "db", "dump", "dumps",
+    ];
+    let Some(name) =
+        cx.blocks.last().and_then(|block| last_part(block)).filter(|_| cx.is("autoindex") && cx.d.says("on"))
+    else {
+        return;
+    };
+    if PRIVATE.contains(&&*name) && !cx.levels().any(|level| level.authenticates()) {
+        let message = format!("anyone may see and fetch what is in \"{name}\"");
+        found.push(Finding::new(cx.d.span, message, "add: allow 10.0.0.0/8; deny all; or a password"));
+    }
+}
+
+fn uploads_as_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_filled = || cx.blocks.last().and_then(|block| last_part(block)).is_some_and(|name| FILLED.contains(&&*name));
+    let is_passed = || cx.level().all.iter().any(|d| super::blocks::is_pass(&d.name.str()));
+    if let Some(word) =
+        cx.d.args.first().filter(|word| cx.is("default_type") && word.is("text/html") && is_filled() && !is_passed())
+    {
+        let message = "a file without an extension is shown as a page of this site";
+        found.push(Finding::new(word.span, message, "write: default_type application/octet-stream;"));
+    }
+}
