@@ -5,6 +5,7 @@
 
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
+use crate::util::seldom::Seldom;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
@@ -153,7 +154,7 @@ pub struct NewDirectories {
     made: Vec<Made>,
     among: Rc<MadeDirectories>,
     /// The directories that it stores in and others may remove, and how often it has opened each.
-    uses: Option<Box<BTreeMap<Key, usize>>>,
+    uses: Seldom<BTreeMap<Key, usize>>,
     /// Some were there in an earlier turn, in which another operation may have opened them.
     is_old: bool,
 }

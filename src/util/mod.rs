@@ -20,6 +20,7 @@ pub mod natural_order;
 pub mod networks;
 pub mod printable;
 pub mod reuse;
+pub mod seldom;
 pub mod shards;
 pub mod slab;
 pub mod span;

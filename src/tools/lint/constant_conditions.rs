@@ -91,6 +91,24 @@ fn without_empty_end(regex: &str) -> Option<String> {
     is_sign.then(|| format!("{before}{}", &regex[body.len()..]))
 }
 
+/// Rule W083 looks at the conditions that a `map` never meets.
+fn always_the_same(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let lines = cx.children();
+    let Some(default) = lines.iter().find(|line| line.name.is("default")).and_then(|line| line.args.first()) else {
+        return;
+    };
+    const SETTINGS: [&str; 7] = ["default", "hostnames", "volatile", "ranges", "proxy", "proxy_recursive", "delete"];
+    let mut others = lines.iter().filter(|line| !SETTINGS.iter().any(|name| line.name.is(name)));
+    let is_same = |line: &Directive| line.args.first().is_some_and(|value| value.bytes() == default.bytes());
+    let is_fixed = !default.bytes().contains(&b'$');
+    if cx.is("geo") && is_fixed && others.clone().next().is_some() && others.all(is_same) {
+        let message =
+            format!("every line gives \"{}\", as the default does: the variable never differs", default.str());
+        let help = "let the default be the other value, or leave the table out";
+        found.push(Finding::new(default.span, message, help));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::without_empty_end;
@@ -108,23 +126,5 @@ mod tests {
         ] {
             assert_eq!(without_empty_end(regex).as_deref(), expected, "{regex}");
         }
-    }
-}
-
-/// Rule W083 looks at the conditions that a `map` never meets.
-fn always_the_same(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let lines = cx.children();
-    let Some(default) = lines.iter().find(|line| line.name.is("default")).and_then(|line| line.args.first()) else {
-        return;
-    };
-    const SETTINGS: [&str; 7] = ["default", "hostnames", "volatile", "ranges", "proxy", "proxy_recursive", "delete"];
-    let mut others = lines.iter().filter(|line| !SETTINGS.iter().any(|name| line.name.is(name)));
-    let is_same = |line: &Directive| line.args.first().is_some_and(|value| value.bytes() == default.bytes());
-    let is_fixed = !default.bytes().contains(&b'$');
-    if cx.is("geo") && is_fixed && others.clone().next().is_some() && others.all(is_same) {
-        let message =
-            format!("every line gives \"{}\", as the default does: the variable never differs", default.str());
-        let help = "let the default be the other value, or leave the table out";
-        found.push(Finding::new(default.span, message, help));
     }
 }

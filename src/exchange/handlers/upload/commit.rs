@@ -7,6 +7,7 @@ use crate::config::settings::upload::Duplicate;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, CPath, FileKind};
+use crate::util::seldom::Seldom;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -28,7 +29,7 @@ pub enum NameFailure {
 }
 
 /// The numbers that files of one name have got: what is known to be taken is not tried again for each of them.
-pub type Numbers = Option<Box<ByName<u32>>>;
+pub type Numbers = Seldom<ByName<u32>>;
 
 /// What is known of the name before it is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

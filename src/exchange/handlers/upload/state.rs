@@ -24,6 +24,7 @@ use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
+use crate::util::seldom::Seldom;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -39,7 +40,7 @@ pub struct Upload {
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
     /// Where they are in it, by their paths.
-    pub(super) folder_at: Option<Box<BTreeMap<Rc<[u8]>, usize>>>,
+    pub(super) folder_at: Seldom<BTreeMap<Rc<[u8]>, usize>>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
     /// Its body is a form, also while that is read.
@@ -167,9 +168,9 @@ pub struct Naming {
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
     /// The directories and names that files wanted so far, where these replace others.
-    pub(super) wanted: Option<Box<BTreeSet<(Which, Vec<u8>)>>>,
+    pub(super) wanted: Seldom<BTreeSet<(Which, Vec<u8>)>>,
     /// The same files as they are once they have their names, by those without what a file system may ignore.
-    pub(super) named: Option<Box<BTreeMap<Vec<u8>, Vec<Stat>>>>,
+    pub(super) named: Seldom<BTreeMap<Vec<u8>, Vec<Stat>>>,
     /// By directory and name: the numbers that were added to names.
     pub(super) numbers: Numbers,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
@@ -184,7 +185,7 @@ pub struct Counted {
     /// What they take, and what they replace.
     pub(super) usage: (Usage, Usage),
     /// The directories and names of those that were counted.
-    pub(super) names: Option<Box<BTreeSet<(Which, Vec<u8>)>>>,
+    pub(super) names: Seldom<BTreeSet<(Which, Vec<u8>)>>,
 }
 
 /// Names that are being taken back.
