@@ -234,6 +234,10 @@ impl Layout {
         while self.ends_blank() {
             self.out.truncate(self.out.len() - self.line_end.len());
         }
+        if byte_order_mark::len(&self.out) > 0 {
+            // Part of a word here; at the beginning of a file it would be none, and what follows another word.
+            self.out.splice(..0, self.line_end.iter().copied());
+        }
         self.out
     }
 }
@@ -382,6 +386,21 @@ mod tests {
     fn what_follows_a_parenthesis_behind_a_quote_is_not_parted_from_it() {
         for text in ["a 'x')ev;\n", "a 'x'))ev'y' z;\n", "if ($a = \"b\")c {\n    d;\n}\n", "a 'x')${b}c\\ d;\n"] {
             assert_eq!(formatted(text), text);
+        }
+    }
+
+    /// Found by fuzzing: the blank lines before it were left out, and the second time it was left out itself.
+    #[test]
+    fn a_byte_order_mark_within_the_text_does_not_become_the_files_own() {
+        for (text, expected) in [
+            ("\u{feff}a;", "a;\n"),
+            ("\n\u{feff}a;", "\n\u{feff}a;\n"),
+            (" \u{feff}a;", "\n\u{feff}a;\n"),
+            ("\u{feff}\u{feff}a;", "\n\u{feff}a;\n"),
+            ("\r\n\u{feff}a;\r\n", "\r\n\u{feff}a;\r\n"),
+        ] {
+            assert_eq!(formatted(text), expected, "{}", text.escape_debug());
+            assert_eq!(formatted(expected), expected, "a second time");
         }
     }
 
