@@ -167,11 +167,8 @@ impl Server {
         let Some(config_source) = self.config_source.clone() else { return self };
         self.service_manager.reloading();
         let (mut server, read) = self.read_meanwhile(&config_source);
-        server.reload = if server.reload == Reload::Again { Reload::Wanted } else { Reload::No };
-        if server.mode == Mode::Stopped {
-            return server;
-        }
         let outcome = read.and_then(|read| server.take_over(&config_source, read));
+        server.end_reload();
         if server.mode == Mode::Stopped {
             return server;
         }
@@ -192,6 +189,12 @@ impl Server {
         server
     }
 
+    /// No turn is run for this reload any more: another that was wanted meanwhile may begin. A turn in which one is
+    /// wanted serves nothing, so this may not come earlier.
+    fn end_reload(&mut self) {
+        self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
+    }
+
     /// Applies what was read. None: that panicked, or the process was stopped meanwhile.
     fn take_over(&mut self, config_source: &ConfigSource, mut read: Read) -> Option<Result<(), Refused>> {
         let config = read.config.take().map(Rc::new);
@@ -204,7 +207,7 @@ impl Server {
         self.protected("a reload", |server| server.apply(config_source, read, config))
     }
 
-    /// Resolves the directories of a configuration that is about to take over, with turns of the loop between steps:
+    /// Before [`Server::end_reload`]. Resolves the directories of a configuration that is about to take over, with turns of the loop between steps:
     /// the first request that needs them would wait for all. Those of 20 000 locations with uploads took it 96 ms.
     fn find_dirs_before(&mut self, config: &Rc<Config>) {
         while self.mode != Mode::Stopped
@@ -471,20 +474,43 @@ pub fn start_new_binary(
 mod tests {
     use super::*;
     use crate::config::build::Form;
-    use crate::server::test_world::World;
+    use crate::server::test_world::{self, World};
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
 
-    /// The first request after a reload that needed the directories of 20 000 locations with uploads waited 96 ms.
-    #[test]
-    fn the_directories_of_a_configuration_are_known_before_it_takes_over() {
-        let mut world = World::new();
+    /// With a directory for each of many locations, so that finding them takes several turns.
+    fn of_many_locations() -> Rc<Config> {
         let locations: String =
             (0..600).map(|n| format!("location /{n} {{ root /none/{n}; dav_methods PUT; }}")).collect();
         let text = format!("events {{}} http {{ server {{ listen 80; {locations} }} }}");
         let mut loaded = load::load_text("t", text.as_bytes(), &LoadOptions::default());
         let resolved = resolve(&mut loaded, Path::new("/"), Form::Webserv, Vec::new(), None);
-        let config = Rc::new(resolved.config.expect("the configuration is right"));
+        Rc::new(resolved.config.expect("the configuration is right"))
+    }
+
+    /// The first request after a reload that needed the directories of 20 000 locations with uploads waited 96 ms.
+    #[test]
+    fn the_directories_of_a_configuration_are_known_before_it_takes_over() {
+        let mut world = World::new();
+        let config = of_many_locations();
         world.server.find_dirs_before(&config);
         assert!(!world.server.cx.find_dirs_of(&config), "all are known");
+    }
+
+    /// With a second SIGHUP during the first reload, clients waited until the directories of all locations were known.
+    #[test]
+    fn clients_are_served_while_directories_are_found_though_another_reload_is_wanted() {
+        let mut world = World::new();
+        let mut client = UnixStream::connect(world.dir.path().join("socket")).expect("it listens");
+        client.set_nonblocking(true).expect("fcntl");
+        client.write_all(b"GET /f HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("there is room");
+        world.server.reload = Reload::UnderWay;
+        world.server.want_reload();
+        world.server.find_dirs_before(&of_many_locations());
+        assert!(test_world::read(&mut client).ends_with("content"), "it was served meanwhile");
+        assert_eq!(world.server.reload, Reload::Again);
+        world.server.end_reload();
+        assert_eq!(world.server.reload, Reload::Wanted);
     }
 
     /// When a reload was refused, the log showed values of a configuration with mode 0600 to all who may read the log.
