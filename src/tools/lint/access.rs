@@ -1,6 +1,6 @@
 //! Rules that seem to restrict access but do not, and information that helps attackers.
 
-use super::blocks::{Pass, is_pass, location, passes};
+use super::blocks::{Pass, is_pass, location, passes, refuses};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
@@ -86,7 +86,10 @@ pub const AT_START: &[Rule] = &[Rule {
 }];
 
 fn is_rule(d: &Directive) -> bool {
-    d.name.is("deny") || d.name.is("allow") || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
+    // `allow all` says what is so without it.
+    d.name.is("deny")
+        || d.name.is("allow") && !d.says("all")
+        || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
 }
 
 fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -118,10 +121,18 @@ fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// A location of a protected server that answers with content of its own. What monitors and crawlers ask for is meant
 /// for everyone.
 fn answered_below(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const OPEN: [&str; 8] = ["health", "ping", "alive", "ready", "robots", "favicon", "well-known", "status"];
+    const OPEN: [&str; 9] = ["health", "ping", "alive", "ready", "live", "robots", "favicon", "well-known", "status"];
+    const SAID: [&[u8]; 9] = [b"ok", b"pong", b"up", b"alive", b"healthy", b"ready", b"live", b"true", b"1"];
     let ([code, text], Some((b"" | b"^~" | b"~" | b"~*", name))) = (&cx.d.args[..], cx.location()) else { return };
-    let is_open = OPEN.iter().any(|word| name.str().contains(word));
-    if !code.is("200") || text.is_empty() || is_open || cx.level().has("internal") {
+    // A line end at its end may be written as `\n`.
+    let said = text.str().to_ascii_lowercase();
+    let is_said = SAID.contains(&said.trim_end().trim_end_matches("\\n").as_bytes());
+    let is_open = is_said || name.is("/up") || OPEN.iter().any(|word| name.str().contains(word));
+    let is_checked = || {
+        cx.level().has("allow")
+            || cx.level().all.iter().any(|d| d.name.is("if") && refuses(d.block.as_deref().unwrap_or_default()))
+    };
+    if !code.is("200") || text.is_empty() || is_open || cx.level().has("internal") || is_checked() {
         return;
     }
     let Some(above) = cx.levels().skip(1).find(|level| ["allow", "deny", "auth_basic"].iter().any(|n| level.has(n)))

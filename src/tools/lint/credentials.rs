@@ -186,9 +186,17 @@ const SECRET_ARGUMENTS: [&str; 12] = [
     "$arg_access_token",
 ];
 
+/// Values that choose a way to log in, or whether to.
+const WORDS: [&str; 18] = [
+    "basic", "bearer", "digest", "none", "oauth", "oauth2", "oidc", "saml", "ldap", "sso", "jwt", "true", "false",
+    "yes", "no", "on", "0", "1",
+];
+
 fn secret_argument(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(asked) = condition(cx.d).filter(|asked| SECRET_ARGUMENTS.contains(&&*asked.subject)) else { return };
-    if asked.equality() == Some(false) && !asked.text.is_empty() && refuses(cx.children()) {
+    let is_word = WORDS.iter().any(|word| asked.text.eq_ignore_ascii_case(word));
+    let is_secret = !asked.text.is_empty() && !asked.text.contains('$') && !is_word;
+    if asked.equality() == Some(false) && is_secret && refuses(cx.children()) {
         let message = format!("{} is a part of the address: logs, histories and links keep the secret", asked.subject);
         let help = "ask for a header, as in $http_x_api_key, or for a password: auth_basic";
         found.push(Finding::new(cx.d.args_span(), message, help));

@@ -13,16 +13,7 @@ pub const RULES: &[Rule] = &[Rule {
     check: decoded,
 }];
 
-/// Ports of applications whose paths have encoded slashes.
-const PORTS: [(&str, &str); 5] = [
-    ("15672", "RabbitMQ"),
-    ("8008", "Matrix"),
-    ("5984", "CouchDB"),
-    ("4873", "an npm registry"),
-    ("9200", "Elasticsearch"),
-];
-
-/// What their locations are called.
+/// What locations of applications are called whose paths have encoded slashes. A port says too little.
 const NAMES: [(&str, &str); 8] = [
     ("_matrix", "Matrix"),
     ("rabbitmq", "RabbitMQ"),
@@ -50,9 +41,8 @@ fn decoded(cx: &RuleContext, found: &mut Vec<Finding>) {
     if path.is_empty() || path != prefix || text.contains('$') {
         return;
     }
-    let by_port = PORTS.iter().find(|(port, _)| host.rsplit_once(':').is_some_and(|(_, own)| own == *port));
-    let by_name = || NAMES.iter().find(|(part, _)| prefix.contains(part));
-    if let Some((_, application)) = by_port.or_else(by_name) {
+    let by_name = NAMES.iter().find(|(name, _)| prefix.split('/').any(|part| part == *name));
+    if let Some((_, application)) = by_name {
         let message = format!("{application} needs the path as it was sent: here %2F becomes a `/`");
         let help = format!("leave the path out: proxy_pass {upstream};");
         found.push(Finding::new(word.part(at, text.len()), message, help));

@@ -350,7 +350,14 @@ fn lost_request_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let own = Fields::of(level.all, "proxy_set_header");
     let dropped = above.dropped.get_or_init(|| Fields::of_such(above.all, "proxy_set_header", is_decided_above));
-    let (lost, count) = dropped.lost(&own, NAMED);
+    let (mut lost, mut count) = dropped.lost(&own, NAMED);
+    // Compressed responses matter where `sub_filter` looks for a text in them.
+    let is_searched = cx.levels.iter().any(|level| level.has("sub_filter"))
+        && !level.has("internal")
+        && !own.names.contains(&b"upgrade"[..]);
+    let before = lost.len();
+    lost.retain(|d| is_searched || !d.args[0].bytes().eq_ignore_ascii_case(b"accept-encoding"));
+    count -= before - lost.len();
     let Some(first) = lost.first() else { return };
     let finding = match lost.iter().find(|d| is_empty(d)).and_then(|d| Some((d, d.args.first()?.str()))) {
         Some((removed, name)) => {
@@ -370,12 +377,38 @@ fn is_empty(d: &Directive) -> bool {
     d.args.get(1).is_some_and(Word::is_empty)
 }
 
-/// Whether a `proxy_set_header` adds a header of this site, or keeps from the upstream what the client sent. Without a
-/// line, those of the connection are not sent anyway.
+/// Whether a `proxy_set_header` says who the client is and what was asked for, or keeps from the upstream what the
+/// client sent. Without a line, those of the connection are not sent anyway.
 fn is_decided_above(d: &Directive) -> bool {
-    const OF_CONNECTION: [&[u8]; 4] = [b"connection", b"upgrade", b"keep-alive", b"te"];
+    const HARMLESS: [&[u8]; 10] = [
+        b"connection",
+        b"upgrade",
+        b"keep-alive",
+        b"te",
+        b"content-length",
+        b"content-type",
+        b"range",
+        b"expect",
+        b"if-modified-since",
+        b"if-none-match",
+    ];
+    const TOLD: [&str; 13] = [
+        "x-forwarded-",
+        "x-client-",
+        "x-remote-",
+        "x-auth",
+        "x-user",
+        "x-scheme",
+        "x-url-scheme",
+        "x-original-host",
+        "x-ssl-",
+        "x-api-key",
+        "x-webauth-",
+        "x-real-",
+        "x-host",
+    ];
     let name = d.args.first().map(Word::lower).unwrap_or_default();
-    name.starts_with(b"x-") || is_empty(d) && !OF_CONNECTION.contains(&&*name)
+    TOLD.iter().any(|start| name.starts_with(start.as_bytes())) || is_empty(d) && !HARMLESS.contains(&&*name)
 }
 
 /// Directives that pass parameters to applications.

@@ -148,7 +148,11 @@ fn behind_all(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn behind_all_addresses(cx: &RuleContext) -> Option<Finding> {
     let first = cx.level().first_of("allow").filter(|d| d.says("0.0.0.0/0") && cx.is_first("deny"))?;
     let is_behind = first.span.file == cx.d.span.file && first.span.start < cx.d.span.start;
-    let has_ipv6 = |d: &&Directive| d.args.first().is_some_and(|word| word.bytes().starts_with(b"["));
+    // A client of a socket has no address.
+    let has_ipv6 = |d: &&Directive| {
+        let others = [&b"["[..], b"unix:", b"localhost"];
+        d.args.first().is_some_and(|word| others.iter().any(|start| word.bytes().starts_with(start)))
+    };
     let server = cx.inside("server").filter(|_| is_behind)?;
     if server.named("listen").iter().any(has_ipv6) || server.has("include") {
         return None;

@@ -72,7 +72,7 @@ fn open_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(subject) = checked(cx) else { return };
     for regex in regexes_of(cx.d) {
         // Slashes may be escaped.
-        let text = regex.text.replace("\\/", "/");
+        let text = regex.text.replace("\\/", "/").replace("/{2}", "//");
         if let Some((message, help)) = passes_others(&text, subject == "$http_referer", subject == "$http_origin") {
             found.push(Finding::new(regex.word.span, message, help));
         }

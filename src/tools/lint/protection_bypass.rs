@@ -257,12 +257,19 @@ fn root_around<'a>(cx: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a 
     }
 }
 
+/// Whether a `geo` names the first address and the last one: by ranges, or by both halves.
+fn has_all_addresses(cx: &RuleContext) -> bool {
+    let has = |is_such: fn(&[u8]) -> bool| cx.is("geo") && cx.children().iter().any(|d| is_such(d.name.bytes()));
+    has(|name| name.starts_with(b"0.0.0.0-")) && has(|name| name.ends_with(b"-255.255.255.255"))
+        || has(|name| matches!(name, b"0.0.0.0/1" | b"0/1")) && has(|name| matches!(name, b"128.0.0.0/1" | b"128/1"))
+}
+
 fn no_default(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(name), Some(http)) = (cx.d.args.last(), cx.levels.last()) else { return };
     const ALL: [&str; 6] = ["default", "~.", "~.*", "~.+", "~^", "0.0.0.0/0"];
     let has_rest =
         |d: &Directive| d.name.is("include") || d.name.is("hostnames") || ALL.iter().any(|name| d.name.is(name));
-    if !cx.is("map") && !cx.is("geo") || cx.children().iter().any(has_rest) {
+    if !cx.is("map") && !cx.is("geo") || cx.children().iter().any(has_rest) || has_all_addresses(cx) {
         return;
     }
     let text = name.str();

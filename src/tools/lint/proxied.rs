@@ -266,22 +266,26 @@ fn not_intercepted_anywhere(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is_first("error_page") || own.iter().any(|own| level.has(own)) {
         return;
     }
-    let mut passed = None;
+    let page = cx.d.args.last().map(Word::bytes).unwrap_or_default();
+    let (mut passed, mut is_all) = (None, false);
     for d in level.named("location").iter().take(COMPARED) {
         let Some((sign, name)) = location(d) else { return };
-        if sign == b"=" || name.bytes().starts_with(b"@") {
+        if sign == b"=" && name.bytes() == page || name.bytes().starts_with(b"@") {
             continue;
         }
         let inside = level.inside(d);
-        let answers = ["try_files", "return", "if", "include", "location", "rewrite", "error_page"];
+        let answers =
+            ["try_files", "return", "if", "include", "location", "rewrite", "error_page", "deny", "limit_except"];
         let is_intercepted = cx.levels.iter().any(|level| level.has("proxy_intercept_errors"));
         let Some(pass) = inside.first_of("proxy_pass") else { return };
         if is_intercepted || inside.has("proxy_intercept_errors") || answers.iter().any(|name| inside.has(name)) {
             return;
         }
         passed = passed.or(Some(pass.span));
+        is_all |= name.is("/") && matches!(sign, b"" | b"^~");
     }
-    if let Some(pass) = passed {
+    // What no location takes is answered here.
+    if let Some(pass) = passed.filter(|_| is_all) {
         let message = "the application's own page is sent: its errors are not looked at";
         found.push(Finding::new(code.span, message, "add: proxy_intercept_errors on;").note(pass, "it answers"));
     }

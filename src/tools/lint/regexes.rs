@@ -68,14 +68,24 @@ pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
     regexes_around(cx).find_map(|regex| group(&regex, name))
 }
 
+/// Whether what a group captures ends with a domain that the regex names: `[a-z.-]+\.svc\.cluster\.local`.
+fn ends_with_a_domain(group: &str) -> bool {
+    let end = group.rsplit(']').next().unwrap_or_default();
+    let labels: Vec<&str> = end.split("\\.").skip(1).collect();
+    let is_name = |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_public = labels.len() == 1 && ["com", "net", "org", "io", "dev"].contains(&labels[0]);
+    !labels.is_empty() && labels.iter().all(is_name) && !is_public && !group.contains('|')
+}
+
 /// Whether `$1` or `$name` can be a whole host name: a class of the group has letters and the dot.
 pub fn holds_a_host(cx: &RuleContext, name: &str) -> bool {
     let classes = |body: &str| {
         let inside = body.split(')').next().unwrap_or_default().to_owned();
-        inside.split('[').skip(1).any(|class| {
-            let class = class.split(']').next().unwrap_or_default();
-            !class.starts_with('^') && class.contains('.') && (class.contains("a-z") || class.contains("\\w"))
-        })
+        !ends_with_a_domain(&inside)
+            && inside.split('[').skip(1).any(|class| {
+                let class = class.split(']').next().unwrap_or_default();
+                !class.starts_with('^') && class.contains('.') && (class.contains("a-z") || class.contains("\\w"))
+            })
     };
     regexes_around(cx).find_map(|regex| group_body(&regex, name).map(classes)).unwrap_or(false)
 }

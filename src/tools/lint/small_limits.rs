@@ -54,7 +54,9 @@ fn few_requests(cx: &RuleContext, found: &mut Vec<Finding>) {
     let in_upstream = cx.is_in("upstream");
     if cx.is("keepalive_timeout") {
         let is_none = !in_upstream && !cx.is_in("location") && Millis::parse(word.bytes()) == Ok(Millis(0));
-        if is_none {
+        // A server that closes every connection without an answer.
+        let is_closed = || cx.level().named("return").iter().any(|d| d.says("444"));
+        if is_none && !is_closed() {
             let message = "each request has a connection of its own, with its handshakes";
             found.push(Finding::new(word.span, message, "leave the line out: the default is 75s"));
         }

@@ -1,6 +1,6 @@
 //! Signs in paths and regexes that are taken as letters: an `&` without a query, spaces beside a `|`.
 
-use super::blocks::condition;
+use super::blocks::{condition, variables};
 use super::regexes::regexes_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Word;
@@ -23,6 +23,11 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether a variable never holds a `?` with arguments.
+fn is_without_query(name: &str) -> bool {
+    matches!(name, "uri" | "document_uri" | "host" | "http_host" | "scheme" | "server_name" | "server_port")
+}
+
 fn without_query(cx: &RuleContext, found: &mut Vec<Finding>) {
     let words: &[Word] = match (cx.name(), &cx.d.args[..]) {
         (b"try_files" | b"error_page" | b"proxy_pass", all) => all,
@@ -34,9 +39,9 @@ fn without_query(cx: &RuleContext, found: &mut Vec<Finding>) {
         let Some(at) = memchr::memchr(b'&', word.bytes()) else { continue };
         let text = word.str();
         let Some((path, query)) = text.split_at_checked(at) else { continue };
-        // A variable may hold the `?`.
+        // A variable may hold the `?`. Behind `#`, and behind an `=` or `;` of the path, another syntax applies.
         let may_have =
-            ["?", "$is_args", "$args", "$request_uri", "$query_string"].iter().any(|sign| path.contains(sign));
+            path.contains(['?', '#', '=', ';']) || variables(path).iter().any(|name| !is_without_query(name));
         let is_path = path.starts_with('/') || path.contains("://");
         let query = query.trim_start_matches('&');
         let name = query.split('=').next().unwrap_or_default();

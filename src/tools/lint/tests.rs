@@ -9,6 +9,7 @@ mod files;
 mod followed;
 mod growth;
 mod growth_by_chance;
+mod harmless;
 mod inactive_settings;
 mod kinds;
 mod reached;
