@@ -97,6 +97,12 @@ fn passes_others(regex: &str, referer: bool, of_origin: bool) -> Option<(String,
         let help = format!("end it where the host ends: \"{regex}{}\"", if referer { "/" } else { "$" });
         return Some((format!("\"{regex}\" also matches hosts that only begin like this one"), help));
     }
+    // An Origin has nothing behind the host: what ends like this is a name below it, or the host itself.
+    let name = ["\\.", "://", "(^|\\.|://)"].iter().find_map(|start| regex.strip_prefix(start)?.strip_suffix('$'));
+    let is_literal = |name: &str| !name.contains(['*', '+', '|', '?', '$']) && bare_dot(name).is_none();
+    if of_origin && name.is_some_and(|name| name.contains("\\.") && is_literal(name)) {
+        return None;
+    }
     if names_a_host && !regex.starts_with('^') {
         let help = format!("begin it with the scheme: \"^https?://{regex}\"");
         return Some((format!("\"{regex}\" also matches hosts that only end like this one"), help));

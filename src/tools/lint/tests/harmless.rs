@@ -16,6 +16,8 @@ const SILENT: &[(&str, &str)] = &[
     ("W101", "location ~ ^/svc/([a-z0-9.-]+\\.svc\\.cluster\\.local)/ { proxy_pass http://$1; }"),
     ("W101", "location ~ ^/z/(?<h>s3\\.[a-z0-9.-]+\\.amazonaws\\.com)/ { proxy_pass https://$h; }"),
     ("W101", "location ~ ^/x/([a-z0-9.-]+\\.example\\.com)/ { proxy_pass http://$1; }"),
+    ("W107", "if ($http_origin !~ \"\\.a\\.test$\") { return 403; }"),
+    ("W107", "if ($http_origin !~ \"(^|\\.|:\\/\\/)a\\.test$\") { return 403; }"),
     ("W107", "if ($http_origin !~ \"^https?:/{2}a\\.test$\") { return 403; }"),
     ("W111", "listen unix:/run/a; location / { allow 0.0.0.0/0; deny all; proxy_pass http://127.0.0.1:1; }"),
     (
@@ -107,6 +109,10 @@ const SILENT_WHOLE: &[(&str, &str)] = &[
 const WARNED: &[(&str, &str)] = &[
     ("W101", "location ~ ^/x/([a-z0-9.-]+\\.com)/ { proxy_pass http://$1; }"),
     ("W101", "location ~ ^/x/([a-z0-9.-]+\\.[a-z]+)/ { proxy_pass http://$1; }"),
+    ("W107", "if ($http_referer !~ \"\\.a\\.test$\") { return 403; }"),
+    ("W107", "if ($http_origin !~ \"a\\.test$\") { return 403; }"),
+    ("W107", "if ($http_origin !~ \"\\.a.test$\") { return 403; }"),
+    ("W107", "if ($http_origin !~ \"\\.a\\.test$|b\\.test$\") { return 403; }"),
     ("W114", "allow 10.0.0.0/8; deny all; location /ip { return 200 $remote_addr; }"),
     (
         "W134",
