@@ -267,14 +267,34 @@ impl Dir {
 
     /// The bytes' file, locked as `old`, and a new one for its bytes ([`crate::services::resumable::Moving`]).
     pub fn begin_move(&self, id: UploadId, old: OwnedFd) -> Result<MovedFiles, Errno> {
+        // Of processes that were killed, or stopped, while they copied.
+        self.remove_copies(id);
         let new = Entry::To(id, random::number()?).name();
         let source = self.read_part(id)?;
         let fd = open::regular_at(self.fd.as_fd(), &new, O_WRONLY | O_CREAT | O_EXCL, 0o600)?;
-        locks::take(fd.as_fd())?;
+        if let Err(e) = locks::take(fd.as_fd()) {
+            let _ = file::unlink_at(Some(self.fd.as_fd()), &new, Unlink::File);
+            return Err(e);
+        }
         Ok(MovedFiles { dir: self.fd.clone(), old: (old, source), new: (fd, new), name: part(id) })
     }
 
-    /// The same where the file system is read-only: nothing can be written until it no longer is.
+    /// Removes the files that its bytes were to be copied into, for the process that has its lock, or where it has
+    /// ended.
+    pub fn remove_copies(&self, id: UploadId) {
+        let dir = Some(self.fd.as_fd());
+        let Ok(fd) = file::open_at(dir, c".", O_RDONLY | O_DIRECTORY, 0) else { return };
+        let mut list = file::read_dir(fd);
+        while list.fill().is_ok_and(|is_more| is_more) {
+            for entry in list.entries() {
+                if matches!(Entry::of(entry.name.to_bytes()), Some(Entry::To(of, _)) if of == id) {
+                    let _ = file::unlink_at(dir, entry.name, Unlink::File);
+                }
+            }
+        }
+    }
+
+    /// [`Dir::open_part`] where the file system is read-only: nothing can be written until it no longer is.
     pub fn open_part_read_only(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         let fd = self.read_part(id)?;
         match locks::take(fd.as_fd()) {

@@ -219,6 +219,9 @@ fn remove(now: &Clock, home: &[u8], id: UploadId) -> Removed {
     if !matches!(later(now, home, id), Ok(at) if at.is_none_or(|at| at <= now.unix_ms())) {
         return Removed::InUse;
     }
+    if dir.load(id).is_ok_and(|record| record.is_some_and(|record| record.is_contested)) {
+        dir.remove_copies(id);
+    }
     dir.remove(id);
     Removed::Gone
 }
