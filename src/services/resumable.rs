@@ -172,6 +172,9 @@ pub struct Uploads {
     pub superseded: Vec<Wake>,
     /// Uploads whose bytes are being copied into a new file.
     pub moving: HashMap<UploadId, Moving>,
+    /// Claims of uploads that are asked for from processes without one; when requests last asked (monotonic
+    /// milliseconds).
+    pub claims: HashMap<UploadId, (Claim, u64)>,
     /// Directories that were not empty when their last upload ended.
     pub untidy: Untidy,
     /// Directories whose locks were examined.
@@ -413,12 +416,14 @@ impl Uploads {
 
     /// Milliseconds until [`Uploads::leased`] and [`Uploads::end_left_moves`] must be called; None: there is no need.
     pub fn next_check(&self, now: u64) -> Option<u64> {
-        self.leases.next_check(now).or((!self.moving.is_empty()).then_some(CHECK_INTERVAL))
+        let is_asking = !self.moving.is_empty() || !self.claims.is_empty();
+        self.leases.next_check(now).or(is_asking.then_some(CHECK_INTERVAL))
     }
 
-    /// Ends the copies whose clients do not wait any more.
+    /// Ends the copies, and the claims, whose clients do not wait any more.
     pub fn end_left_moves(&mut self, now: u64) {
         self.moving.retain(|_, moving| !moving.is_left(now));
+        self.claims.retain(|_, (_, asked_at)| *asked_at + PATIENCE >= now);
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
@@ -442,6 +447,7 @@ impl Uploads {
     /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
     pub fn stop_asking(&mut self, id: UploadId) {
         self.leases.stop_asking(id);
+        self.claims.remove(&id);
     }
 
     /// Whether this is the first upload of this process in a directory.

@@ -7,7 +7,8 @@
 //!
 //! Where locks end at the mount (FUSE, 9p, NFS with local_lock), the lock decides only among the processes with one
 //! mount. Uploads that such a process writes to are marked, and from then on each process that writes to them also has
-//! a claim, a file that is made with O_EXCL. One of another mount is asked for, and taken for left behind when it is
+//! a claim, a file that is made with O_EXCL: also while it waits for one that has none yet, which marks the upload when
+//! it releases that. One of another mount is asked for, and taken for left behind when it is
 //! not released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long may
 //! go on between its look at the claim and the write after that: no call joins the two. So the bytes are copied into a
 //! new file first ([`Moving`]), and it writes to one that nobody reads. That such a copy is due stands in the record,
@@ -113,56 +114,60 @@ fn claim(
     id: UploadId,
     (record, reach): (&UploadState, &[u8]),
 ) -> Result<Claim, LeaseError> {
-    let holder = dir.claimed(id).map_err(LeaseError::Failed)?;
-    let is_free = match &holder {
-        // Its process saw this one's lock, and no longer has it.
-        Some(text) => Claim::is_from(text, reach),
-        // Until it is marked, processes beyond the mount write to it without a claim.
-        None => record.is_claimed,
-    };
-    if !is_free {
-        match ask_beyond(cx, dir, id, holder.is_none())? {
-            Answer::Awaited(flow) => return Err(LeaseError::Elsewhere(flow)),
-            Answer::Released => {}
-            Answer::None => contest(dir, id)?,
-        }
+    if let Some((claim, _)) = cx.resumable.claims.remove(&id).filter(|(claim, _)| claim.is_ours()) {
+        return ask_unclaimed(cx, dir, id, claim);
     }
-    if let Some(text) = holder {
+    if reach.is_empty() && !record.is_claimed {
+        // Whoever writes without a claim has the lock that this process has: from now on nobody does.
+        change(dir, id, |record| record.is_claimed = true)?;
+    }
+    let is_marked = record.is_claimed || reach.is_empty();
+    if let Some(text) = dir.claimed(id).map_err(LeaseError::Failed)? {
+        // Its process saw this one's lock, and no longer has it. Until the upload is marked, it may be waiting.
+        if !(is_marked && Claim::is_from(&text, reach)) {
+            match ask(cx, dir, id)? {
+                Some(flow) => return Err(LeaseError::Elsewhere(flow)),
+                None => contest(dir, id)?,
+            }
+        }
         dir.unclaim(id, &text).map_err(LeaseError::Failed)?;
     }
     match dir.claim(id, reach) {
         // Another process was faster: it has it.
         Err(Errno::EEXIST) => Err(wait(cx, dir, id)),
-        claim => claim.map_err(LeaseError::Failed),
+        Err(e) => Err(LeaseError::Failed(e)),
+        Ok(claim) if is_marked => Ok(claim),
+        Ok(claim) => ask_unclaimed(cx, dir, id, claim),
     }
 }
 
-/// What a process beyond the mount says that was asked to release an upload.
-enum Answer {
-    /// Nothing yet: the request tries again.
-    Awaited(Flow),
-    /// It has done so.
-    Released,
-    /// Nothing: it was killed, or stopped.
-    None,
-}
-
-/// Asks a process beyond the mount to release the upload. `is_told`: it tells that by removing the question; otherwise
-/// its claim goes.
-fn ask_beyond(cx: &mut Services, dir: &Dir, id: UploadId, is_told: bool) -> Result<Answer, LeaseError> {
-    let is_first = !cx.resumable.is_asking(id, cx.now.ms);
-    let Some(flow) = patience(cx, id) else { return Ok(Answer::None) };
-    if is_first {
-        match dir.ask(id) {
-            Ok(()) => {}
-            // As in `wait`: it is asked again.
-            Err(Errno::ENOENT) => cx.resumable.stop_asking(id),
-            Err(e) => return Err(LeaseError::Failed(e)),
+/// Waits for those who write without a claim, which this process has made before it asks: who comes to them from now
+/// on sees it. They mark the upload when they release it, or with its lock; that there is no question any more says
+/// nothing, since another one that asked may have removed it.
+fn ask_unclaimed(cx: &mut Services, dir: &Dir, id: UploadId, claim: Claim) -> Result<Claim, LeaseError> {
+    match dir.load(id) {
+        Ok(Some(record)) if record.is_claimed => return Ok(claim),
+        Err(Unread::Call(e)) => return Err(LeaseError::Failed(e)),
+        Ok(_) | Err(Unread::Foreign) => {}
+    }
+    match ask(cx, dir, id)? {
+        Some(flow) => {
+            cx.resumable.claims.insert(id, (claim, cx.now.ms));
+            Err(LeaseError::Elsewhere(flow))
         }
-    } else if is_told && !dir.is_asked(id) {
-        return Ok(Answer::Released);
+        None => contest(dir, id).map(|()| claim),
     }
-    Ok(Answer::Awaited(flow))
+}
+
+/// Asks another process to release the upload. None: it says nothing, since it was killed, or stopped.
+fn ask(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Option<Flow>, LeaseError> {
+    let Some(flow) = patience(cx, id) else { return Ok(None) };
+    match dir.ask(id) {
+        // On network and FUSE file systems a file that another process removes at that moment is neither there nor
+        // made.
+        Ok(()) | Err(Errno::ENOENT) => Ok(Some(flow)),
+        Err(e) => Err(LeaseError::Failed(e)),
+    }
 }
 
 /// Notes that the process which had the upload may still write to its file.
@@ -186,7 +191,9 @@ fn change(dir: &Dir, id: UploadId, to: impl FnOnce(&mut UploadState)) -> Result<
 fn claimed(cx: &mut Services, dir: &Dir, id: UploadId, fd: OwnedFd, claim: Claim) -> Result<Lease, LeaseError> {
     let record = match dir.load(id) {
         Ok(Some(record)) if record.is_contested => record,
-        _ => return Ok(Lease::new(fd).with_claim(Some(claim))),
+        Ok(_) => return Ok(Lease::new(fd).with_claim(Some(claim))),
+        Err(Unread::Foreign) => return Err(LeaseError::Failed(Errno::EAGAIN)),
+        Err(Unread::Call(e)) => return Err(LeaseError::Failed(e)),
     };
     let size = file::fstat_synced(fd.as_fd()).map_err(LeaseError::Failed)?.size;
     let files = dir.begin_move(id, fd).map_err(LeaseError::Failed)?;
@@ -251,15 +258,13 @@ pub fn mark(dir: &Dir, id: UploadId, record: &mut UploadState) -> Result<(), Err
 }
 
 fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
-    let Some(flow) = patience(cx, id) else {
-        dir.unask(id);
-        return LeaseError::Failed(Errno::EAGAIN);
-    };
-    match dir.ask(id) {
-        // On network and FUSE file systems a file that another process removes at that moment is neither there nor
-        // made.
-        Ok(()) | Err(Errno::ENOENT) => LeaseError::Elsewhere(flow),
-        Err(e) => LeaseError::Failed(e),
+    match ask(cx, dir, id) {
+        Ok(Some(flow)) => LeaseError::Elsewhere(flow),
+        Ok(None) => {
+            dir.unask(id);
+            LeaseError::Failed(Errno::EAGAIN)
+        }
+        Err(e) => e,
     }
 }
 
@@ -305,16 +310,20 @@ impl TakeoverCheck {
     }
 }
 
-/// Releases the upload if another process asks for it, and tells processes that cannot see that; or if one has it,
-/// since this process was stopped for so long that it seemed to be gone.
-fn give_way(cx: &mut Services, dir: &Dir, id: UploadId) {
+/// Releases the upload if another process asks for it, or has it, since this process was stopped for so long that it
+/// seemed to be gone. One beyond the mount, which does not see a lock, waits for the mark.
+pub fn give_way(cx: &mut Services, dir: &Dir, id: UploadId) {
     let is_lost = cx.resumable.lease_of(id).is_some_and(|lease| is_lost(&lease, dir, id));
-    let is_asked = !is_lost && dir.is_asked(id);
-    if (is_lost || is_asked)
+    if (is_lost || dir.is_asked(id))
         && let Some(lease) = cx.resumable.take(id)
     {
+        let is_awaited = !lease.is_claimed() && !lease.is_lost() && dir.has_claim(id);
+        if is_awaited && let Ok(Some(mut record)) = dir.load(id) {
+            // Otherwise it is taken for silent.
+            let _ = mark(dir, id, &mut record);
+        }
         drop(lease);
-        if is_asked {
+        if is_awaited || !is_lost {
             dir.unask(id);
         }
     }

@@ -246,6 +246,15 @@ impl Append {
         takeover::is_lost(&self.lease, &self.upload.dir, self.upload.id)
     }
 
+    /// [`Append::is_lost`]; then the other process need not wait for the next look.
+    fn gives_way(&self, cx: &mut Services) -> bool {
+        let is_lost = self.is_lost();
+        if is_lost {
+            takeover::give_way(cx, &self.upload.dir, self.upload.id);
+        }
+        is_lost
+    }
+
     /// The upload ends without a file, unless another process has it.
     fn remove(&self, cx: &mut Services) {
         if !self.is_lost() {
@@ -423,7 +432,7 @@ impl Append {
 
     /// All of the content has arrived, and a checksum of the trailers was compared.
     fn received(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if self.is_lost() {
+        if self.gives_way(cx) {
             return Flow::Close;
         }
         if let Err(refusal) = self.compare(ex) {

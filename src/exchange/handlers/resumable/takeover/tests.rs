@@ -10,6 +10,7 @@ use crate::sys::scratch::Scratch;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 #[test]
 fn an_upload_that_could_not_be_asked_for_is_not_taken_for_a_stored_one() {
@@ -196,22 +197,126 @@ fn an_idle_upload_that_was_taken_over_gives_up_its_connection() {
     }
 }
 
+/// A process on the direct path receives an upload that it began without a claim, and one beyond its mount asks.
+struct Beyond {
+    site: Site,
+    /// The other process.
+    direct: Site,
+    scratch: Scratch,
+    dir: Dir,
+    id: UploadId,
+    theirs: Rc<Lease>,
+}
+
+impl Beyond {
+    fn new() -> Beyond {
+        let (site, mut direct, scratch) =
+            (Site::new("", "location / { }"), Site::new("", "location / { }"), Scratch::new());
+        let (dir, id, part) = begun(&scratch, &record(false), b"half");
+        let fd = std::fs::File::options().append(true).open(part).expect("it is there");
+        let home = scratch.path().as_os_str().as_bytes().into();
+        direct.cx.resumable.insert(id, KnownUpload::new(home, b"/f", 4, None));
+        let theirs = direct.cx.resumable.lease(id, Lease::new(fd.into()));
+        Beyond { site, direct, scratch, dir, id, theirs }
+    }
+
+    /// The record as it is.
+    fn record(&self) -> UploadState {
+        self.dir.load(self.id).expect("it can be read").expect("it is there")
+    }
+
+    /// The process beyond the mount tries.
+    fn ask(&mut self) -> Option<Lease> {
+        let record = self.record();
+        of(lease(&mut self.site.cx, &self.dir, self.id, (&record, b"mount"), Access::Write))
+    }
+
+    /// A newer request comes to the other one, which has read this record.
+    fn come_back(&mut self, record: &UploadState) -> Option<Lease> {
+        of(lease(&mut self.direct.cx, &self.dir, self.id, (record, b""), Access::Write))
+    }
+}
+
+fn of(taken: Result<(Lease, bool), LeaseError>) -> Option<Lease> {
+    match taken {
+        Ok((lease, _)) => Some(lease),
+        Err(LeaseError::Elsewhere(_)) => None,
+        Err(_) => panic!("it can be taken"),
+    }
+}
+
 /// Processes that see each other's locks need no claim: one beyond their mount asks, and waits for the answer.
 #[test]
 fn an_upload_without_a_claim_is_asked_for_from_beyond_the_mount() {
-    let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
-    let id = UploadId::random().expect("entropy");
-    let path = scratch.path().as_os_str().as_bytes();
-    let dir = Dir::open(path, b"", Follow::No).expect("a directory");
-    std::fs::write(scratch.path().join(format!("{}.part", id.text())), "half").expect("written");
-    let record = UploadState::empty();
-    let take = |cx: &mut Services| lease(cx, &dir, id, (&record, b"mount"), Access::Write);
+    let mut beyond = Beyond::new();
     for _ in 0..2 {
-        assert!(matches!(take(&mut site.cx), Err(LeaseError::Elsewhere(_))));
-        assert!(dir.is_asked(id));
+        assert!(beyond.ask().is_none() && beyond.dir.is_asked(beyond.id));
+        // Another one that asked has given up.
+        beyond.dir.unask(beyond.id);
     }
-    dir.unask(id);
-    assert!(take(&mut site.cx).is_ok(), "its process has released it");
+    assert!(beyond.theirs.is_live());
+    give_way(&mut beyond.direct.cx, &beyond.dir, beyond.id);
+    assert!(!beyond.theirs.is_live());
+    let ours = beyond.ask().expect("its process has released it");
+    assert!(!ours.is_lost() && !beyond.dir.is_asked(beyond.id));
+    drop(ours);
+    assert_eq!(names(&beyond.scratch), [".part", ".state"]);
+}
+
+/// The one that had asked took it for released, and both wrote to one file: A answered 409, B 204, and the file was
+/// neither's.
+#[test]
+fn a_client_that_comes_back_where_its_upload_was_just_released_does_not_write_beside_another() {
+    for is_released in [true, false] {
+        let mut beyond = Beyond::new();
+        let before = beyond.record();
+        assert!(beyond.ask().is_none());
+        if is_released {
+            give_way(&mut beyond.direct.cx, &beyond.dir, beyond.id);
+        }
+        // What it read of the record is older.
+        assert!(beyond.come_back(&before).is_none(), "it sees the claim");
+        assert!(!beyond.theirs.is_live());
+        // It asks as well; that is no reason to wait.
+        let ours = beyond.ask().expect("it is released");
+        assert!(beyond.come_back(&before).is_none() && beyond.dir.is_asked(beyond.id));
+        assert!(!is_lost(&ours, &beyond.dir, beyond.id));
+        drop(ours);
+        let theirs = beyond.record();
+        let theirs = beyond.come_back(&theirs).expect("it is released");
+        assert!(theirs.is_claimed() && beyond.record().is_claimed);
+        assert!(beyond.ask().is_none(), "it has the lock");
+        drop(theirs);
+        assert_eq!(names(&beyond.scratch), [".ask", ".part", ".state"]);
+    }
+}
+
+/// Its claim would keep others waiting.
+#[test]
+fn a_client_that_leaves_while_its_upload_is_asked_for_leaves_no_claim() {
+    let mut beyond = Beyond::new();
+    assert!(beyond.ask().is_none() && beyond.dir.has_claim(beyond.id));
+    let cx = &mut beyond.site.cx;
+    assert_eq!(cx.resumable.next_check(cx.now.ms), Some(CHECK_INTERVAL));
+    cx.now.pass(PATIENCE + 1);
+    check_idle(cx);
+    assert!(!beyond.dir.has_claim(beyond.id));
+}
+
+/// Only a start of a process looked for it, when it was a minute old.
+#[test]
+fn a_copy_of_a_killed_process_is_removed_by_the_next_one() {
+    let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
+    let contested = UploadState { is_contested: true, ..record(true) };
+    let (dir, id, _) = begun(&scratch, &contested, b"half");
+    let (other, _, _) = begun(&scratch, &record(false), b"half");
+    for id in [id.text(), "f".repeat(32)] {
+        std::fs::write(scratch.path().join(format!("{id}.to-0123456789abcdef")), "ha").expect("written");
+    }
+    let ours = take(&mut site, &dir, id, b"").1;
+    drop((ours, other));
+    let left = names(&scratch);
+    assert_eq!(left.iter().filter(|name| name.starts_with(".to-")).count(), 1, "another upload's: {left:?}");
 }
 
 /// It would go on beyond what is copied, or finish, while the bytes are copied.
@@ -222,8 +327,8 @@ fn a_process_without_a_claim_sees_that_its_upload_is_being_copied() {
     let fd = std::fs::File::options().write(true).open(&part).expect("it is there");
     let theirs = Lease::new(fd.into());
     site.cx.slice.steps = Some(0);
+    assert!(!is_lost(&theirs, &dir, id));
     for _ in 0..2 {
-        assert!(!is_lost(&theirs, &dir, id), "it is asked for it");
         let taken = lease(&mut site.cx, &dir, id, (&record(false), b"mount"), Access::Write);
         assert!(matches!(taken, Err(LeaseError::Elsewhere(_))));
         site.cx.now.pass(PATIENCE);
