@@ -193,6 +193,9 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
         // It was stored, and then the process died.
         None => Ended::Done(over(record)),
     };
+    if record.is_contested {
+        dir.remove_copies(id);
+    }
     if past == Ended::Gone || !remembers(cx, home, record) {
         dir.forget(id);
         home.tidy(cx);
@@ -373,7 +376,8 @@ impl PendingUpload {
 
     /// Its last byte has arrived: gives the file its name, or ends the upload without one. Also gives its future
     /// record ([`PendingUpload::end_record`]): the present one must not be removed before the name is on the disk.
-    /// `parts`: the uploads that it was made of.
+    /// `parts`: the uploads that it was made of. One that is refused is still there: its bytes may be another process's
+    /// by now.
     pub fn complete(
         &mut self,
         ex: &mut Exchange,
@@ -401,12 +405,7 @@ impl PendingUpload {
                 cx.now.changed();
                 Ok((placed, record))
             }
-            Err(refused) => {
-                if !refused.kept {
-                    self.remove(cx);
-                }
-                Err(refused)
-            }
+            Err(refused) => Err(refused),
         }
     }
 }

@@ -273,7 +273,7 @@ impl Placed {
 pub struct Refused {
     /// The response to the client.
     pub refusal: Refusal,
-    /// Its bytes are still there: the client may try again.
+    /// The client may try again. Otherwise its bytes, which are still there, are to be removed.
     pub kept: bool,
 }
 
@@ -310,9 +310,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     if let Err(refusal) = judged {
         // Another client may be allowed what this one is not.
         let kept = refusal.status == Status::FORBIDDEN;
-        if kept {
-            upload.parts.iter_mut().for_each(Part::forget_hidden_name);
-        }
+        upload.parts.iter_mut().for_each(Part::forget_hidden_name);
         return Err(Refused { refusal, kept });
     }
     match upload.store(ex, cx) {
@@ -328,9 +326,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         Err(refusal) => {
             // The name is taken, or a precondition fails: trying again does not help.
             let kept = !matches!(refusal.status, Status::CONFLICT | Status::PRECONDITION_FAILED);
-            if kept {
-                upload.parts.iter_mut().for_each(Part::forget_hidden_name);
-            }
+            upload.parts.iter_mut().for_each(Part::forget_hidden_name);
             Err(Refused { refusal, kept })
         }
     }

@@ -55,7 +55,7 @@ impl Append {
     fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let size = self.upload.size;
         self.upload.record.synced = cx.boot.map(|boot| (boot, size));
-        if !self.asks() && self.is_lost() {
+        if !self.asks() && self.gives_way(cx) {
             return Flow::Close;
         }
         let marked = match self.asks() {
@@ -236,7 +236,7 @@ impl Append {
         if let Some(flow) = self.superseded(ex, cx) {
             return flow;
         }
-        if self.is_lost() {
+        if self.gives_way(cx) {
             return Flow::Close;
         }
         let ids = self.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids());
@@ -246,7 +246,14 @@ impl Append {
                 self.counting = Some(digest);
                 return Flow::Wait;
             }
+            // This process was stopped just before: another one has the bytes, or has given them their name.
+            Err(_) if self.gives_way(cx) || matches!(self.upload.dir.stat(self.upload.id), Ok(None)) => {
+                return Flow::Close;
+            }
             Err(refused) => {
+                if !refused.kept {
+                    self.upload.remove(cx);
+                }
                 // A whole that is made of parts ends with its request: the client has the parts.
                 let is_whole = self.joining.take().is_some();
                 if refused.kept && !is_whole {

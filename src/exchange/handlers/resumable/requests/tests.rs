@@ -203,3 +203,22 @@ fn several_chunks_of_one_read_do_not_exceed_a_quota_that_processes_share() {
         );
     }
 }
+
+/// It was stopped just before the name: the name was taken by what another process had finished, whose record and bytes
+/// went with the refusal.
+#[test]
+fn a_name_that_is_refused_removes_nothing_before_it_is_known_whose_upload_it_is() {
+    for (name, is_kept) in [("there", false), ("f", true)] {
+        let (mut site, id, part) = area("upload_on_duplicate error;", name);
+        let mut ex = patch(&mut site, id, "Content-Length: 1");
+        let cx = &mut site.cx;
+        let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{}", ex.response.status.0) };
+        if is_kept {
+            // The other one has given the bytes their name.
+            fs::rename(&part, part.with_extension("named")).expect("renamed");
+        }
+        let refused = append.upload.complete(&mut ex, cx, Vec::new()).err().expect("it is refused");
+        assert_eq!(refused.kept, is_kept);
+        assert_eq!((part.exists(), part.with_extension("state").exists()), (!is_kept, true), "{name}");
+    }
+}
