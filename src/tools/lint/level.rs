@@ -10,7 +10,7 @@ use crate::config::pattern::Pattern;
 use crate::config::template::Variables;
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -187,6 +187,32 @@ pub struct Below {
     pub maps_secure_link: bool,
     /// A word with the name of the file that a request's body is in. For rule W237.
     pub names_body_file: bool,
+    /// A regex whose groups a request keeps on its way to other locations. For rule W012.
+    pub has_groups: bool,
+    /// What sends an application's errors to `error_page`. For rule W382.
+    pub intercepts: bool,
+    /// Where requests are led within the server, up to a `?` or with the first `$`. For rule W380.
+    pub targets: BTreeSet<Vec<u8>>,
+    /// The names of `index`, as paths. For rule W380.
+    pub indexes: BTreeSet<Vec<u8>>,
+}
+
+/// The path that a word leads to: up to a `?`, and with the first `$` if it has one.
+fn target_of(word: &Word) -> Option<Vec<u8>> {
+    let path = word.bytes().split(|byte| *byte == b'?').next().filter(|path| path.starts_with(b"/"))?;
+    let end = memchr::memchr(b'$', path).map_or(path.len(), |at| at + 1);
+    Some(path.get(..end)?.to_vec())
+}
+
+/// Whether it matches a regex with a group, or may include one that does.
+fn makes_groups(d: &Directive) -> bool {
+    let is_grouped = |word: &Word| word.bytes().contains(&b'(');
+    match d.name.bytes() {
+        b"location" => location(d).is_some_and(|(sign, name)| sign.starts_with(b"~") && is_grouped(name)),
+        b"rewrite" => d.args.first().is_some_and(is_grouped),
+        b"if" => d.args.iter().any(|word| word.bytes().contains(&b'~')),
+        name => name == b"include",
+    }
 }
 
 impl Below {
@@ -208,6 +234,14 @@ impl Below {
                 is_meant(b"$request_body_file") || is_meant(b"${request_body_file")
             });
             found.passes_by_http |= name == b"proxy_pass";
+            found.has_groups |= makes_groups(d);
+            found.intercepts |= name.ends_with(b"_intercept_errors");
+            match name {
+                b"try_files" | b"error_page" => found.targets.extend(d.args.last().and_then(target_of)),
+                b"rewrite" => found.targets.extend(d.args.get(1).and_then(target_of)),
+                b"index" => found.indexes.extend(d.args.iter().map(|word| [b"/", word.bytes()].concat())),
+                _ => {}
+            }
             found.compresses |= matches!(name, b"gzip" | b"gzip_static" | b"include");
             false
         });

@@ -1,7 +1,7 @@
 //! Files that are named in a way that finds none, or more than meant: pages of errors that are not there, an index with
 //! the name of the root before it, masks that take copies of files.
 
-use super::blocks::location;
+use super::blocks::{is_pass, location};
 use super::protection_bypass::sends_files;
 use super::rule::{Finding, Paths, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -123,10 +123,26 @@ fn rooted_uri(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(root) = cx.levels().find_map(|level| level.first_of("root")?.args.first()) else { return };
     let root = root.str();
     let root = root.trim_end_matches('/');
-    if !root.starts_with('/') || root.contains('$') {
+    if !root.starts_with('/') || root.contains('$') || cx.level().has("alias") {
         return;
     }
-    let rest = |word: &Word| Some(word.str().strip_prefix(root)?.to_owned()).filter(|rest| rest.starts_with('/'));
+    // The last word is a URI, which another location may look for elsewhere.
+    let is_served_elsewhere = |word: &Word| {
+        let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let taker = cx.inside("server").and_then(|server| server.taker(path));
+        let elsewhere = |d: &Directive| {
+            ["alias", "root", "return", "rewrite", "location", "include"].iter().any(|name| d.name.is(name))
+        };
+        let is_other = |taker: &&Directive| cx.blocks.last().is_none_or(|block| block.span != taker.span);
+        taker
+            .filter(is_other)
+            .is_some_and(|taker| taker.block.iter().flatten().any(|d| elsewhere(d) || is_pass(&d.name.str())))
+    };
+    let is_last = |word: &Word| cx.d.args.last().is_some_and(|last| last.span == word.span);
+    let rest = |word: &Word| {
+        let rest = word.str().strip_prefix(root)?.to_owned();
+        (rest.starts_with('/') && !(is_last(word) && is_served_elsewhere(word))).then_some(rest)
+    };
     if let Some((word, rest)) = cx.d.args.iter().find_map(|word| Some((word, rest(word)?))) {
         let message = format!("this begins below the root, and leads to \"{root}{}\"", word.str());
         found.push(Finding::new(word.span, message, format!("did you mean \"{rest}\"?")));

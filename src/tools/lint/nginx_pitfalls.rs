@@ -214,8 +214,12 @@ fn no_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_matched = cx.blocks.iter().any(is_regex)
         || cx.levels.iter().any(|level| matches.iter().any(|name| level.has(name)))
         || cx.blocks.iter().any(|block| block.name.is("if"))
-        || cx.inside("server").and_then(|server| server.first_of("server_name")).is_some_and(named);
-    if !is_matched {
+        || cx.inside("server").is_some_and(|server| server.named("server_name").iter().any(|d| named(d)));
+    // Requests that are led on keep the groups of where they come from.
+    let is_led_to = cx.levels().any(|level| level.has("internal"))
+        || cx.location().is_some_and(|(_, name)| name.bytes().starts_with(b"@"))
+        || cx.inside("server").is_some_and(|server| server.below().has_groups);
+    if !is_matched && !is_led_to {
         let message = format!("${name} is empty: no regex is matched here");
         found.push(Finding::new(url.span, message, "take the path by a regex: location ~ ^/old(/.*)$ { … }"));
     }

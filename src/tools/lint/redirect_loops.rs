@@ -61,7 +61,9 @@ fn step<'a>(server: &Level<'a>, from: &'a Directive) -> Option<Step<'a>> {
 }
 
 fn back_again(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(server)) = (cx.blocks.last(), cx.inside("server")) else { return };
+    let (Some(block), Some(server)) = (cx.blocks.last().filter(|_| cx.is("try_files")), cx.inside("server")) else {
+        return;
+    };
     let Some((_, name)) = location(block) else { return };
     let Some(first) = fallback(server, cx.d).filter(|_| step(server, block).is_some_and(|step| !step.is_rewrite))
     else {

@@ -1,4 +1,4 @@
-//! Signs in paths and regexes that are taken as letters: an `&` without a query, spaces beside a `|`.
+//! Signs in paths and regexes that are taken as letters: an `&` without a query, spaces around a `|`.
 
 use super::blocks::{condition, variables};
 use super::regexes::regexes_of;
@@ -16,7 +16,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W384",
-        title: "a space beside the `|` of a regex",
+        title: "spaces around the `|` of a regex",
         page: "Spaces are letters of a regex: `\"bot | curl\"` looks for \"bot \" or \" curl\". Write `\"bot|curl\"`.",
         about: &["if", "location", "map", "rewrite", "server_name", "valid_referers"],
         check: spaced_choice,
@@ -65,14 +65,21 @@ fn spaced_choice(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A log's line or a command may have a `|` between spaces.
     let is_text = || condition(cx.d).is_some_and(|asked| asked.subject.starts_with("$request_body"));
     for regex in regexes_of(cx.d) {
-        let Some(at) = ["| ", " |"].iter().find_map(|sign| regex.text.find(sign)) else { continue };
+        let Some(at) = regex.text.find(" | ") else { continue };
         if is_text() || regex.text.contains("(?x") || regex.text.contains("[") || regex.text.contains("\\|") {
             continue;
         }
-        let message = "the space is a letter of the alternative";
-        let right = regex.text.replace(" |", "|").replace("| ", "|");
+        // An alternative that is a space alone, or begins or ends a group with one, is meant so.
+        let is_sign = |c: Option<char>| c.is_none_or(|c| "^$()| ".contains(c));
+        let (before, behind) = (regex.text.get(..at).unwrap_or_default(), regex.text.get(at + 3..).unwrap_or_default());
+        let has_meant = ["( ", " )", "| |", "^ ", " $"].iter().any(|sign| regex.text.contains(sign));
+        if has_meant || is_sign(before.chars().next_back()) || is_sign(behind.chars().next()) {
+            continue;
+        }
+        let message = "the spaces are letters of the alternatives";
+        let right = regex.text.replace(" | ", "|");
         let from = regex.from + at;
-        let finding = Finding::new(regex.word.part(from, from + 2), message, format!("leave it out: \"{right}\""));
+        let finding = Finding::new(regex.word.part(from, from + 3), message, format!("leave them out: \"{right}\""));
         found.push(finding);
     }
 }

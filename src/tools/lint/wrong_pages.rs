@@ -49,12 +49,26 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether nothing else in a server shows the application for its paths, or makes its page one for errors.
+fn shows_all_by_error(server: &Level<'_>) -> bool {
+    let answers = |d: &Directive| {
+        ["try_files", "return", "rewrite", "include", "location", "if"].iter().any(|name| d.name.is(name))
+            || is_pass(&d.name.str())
+    };
+    let of_root = server.location(b"", b"/").or(server.location(b"^~", b"/")).and_then(|at| server.all.get(at));
+    let is_answered = of_root.is_some_and(|d| d.block.iter().flatten().any(answers));
+    let has_own = server.location(b"=", b"/index.html").is_some();
+    let is_else = ["include", "try_files", "return", "rewrite"].iter().any(|name| server.has(name));
+    !is_answered && !has_own && !is_else && !server.below().intercepts
+}
+
 fn page_as_error(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [codes @ .., page] = &cx.d.args[..] else { return };
     if cx.is("error_page")
         && page.is("/index.html")
         && codes.iter().any(|code| code.is("404"))
         && codes.iter().all(|code| code.len() == 3)
+        && cx.inside("server").is_some_and(shows_all_by_error)
     {
         let message = "the page of the application is sent with status 404";
         let help = "write instead, in `location /`: try_files $uri /index.html;";

@@ -1,5 +1,7 @@
 //! What checkers for nginx and collections of its pitfalls warn of, each beside the same lines as they are meant.
 
+mod narrowed;
+
 use super::twins::{PHP, check, check_in, tls};
 
 /// In a server without TLS.
@@ -77,7 +79,7 @@ fn signs_that_are_letters_here_are_found() {
             ),
             (
                 "W384",
-                "if ($http_user_agent ~ \"a| b\") { return 403; }",
+                "if ($http_user_agent ~ \"(a | b)\") { return 403; }",
                 "if ($http_user_agent ~ \"a b|c d\") { return 403; }",
             ),
             (
