@@ -62,6 +62,8 @@ pub struct RouteState {
     pub effort: RequestEffort,
     /// A regex exceeded its limits, or variables had too long values: that must not count as no match, or as empty.
     pub evaluation_failed: bool,
+    /// Candidates of try_files that were looked for in earlier turns.
+    pub tried: usize,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
     /// The name that the client asked for, if try_files replaced it on a request that changes files.
@@ -308,6 +310,7 @@ impl RouteState {
             history,
             effort,
             evaluation_failed,
+            tried,
             behind_alias,
             own_name,
             redirects,
@@ -335,7 +338,7 @@ impl RouteState {
         (*evaluation_failed, *behind_alias, *redirects, *subrequest_saw_uri, *authenticated) = Default::default();
         (*error_page, *exempted, *method_refused, *last_page, *version_due) = Default::default();
         (*supposed, *own_name, *form_action, *sent_form, *link, *begun_at) = Default::default();
-        (*effort, *quota, *unfinished) = Default::default();
+        (*effort, *quota, *unfinished, *tried) = Default::default();
     }
 }
 

@@ -96,6 +96,16 @@ fn what_is_spliced_beyond_a_limit_is_cut_off_and_refused() {
     }
 }
 
+/// 30 more bytes arrive.
+fn piece(append: &mut Append, ex: &mut Exchange, cx: &mut Services, splices: bool) -> Result<(), Flow> {
+    if splices {
+        let fd = append.splice_target(cx).expect("nothing is hashed");
+        file::write_all(fd, &[b'z'; 30]).expect("written");
+        return append.spliced(ex, cx, 30);
+    }
+    append.accept(ex, cx, &[b'z'; 30])
+}
+
 /// The newer request found, and answered with, bytes for which it was not known whether there was room.
 #[test]
 fn pieces_that_may_have_no_room_do_not_go_over_to_a_newer_request() {
@@ -106,15 +116,7 @@ fn pieces_that_may_have_no_room_do_not_go_over_to_a_newer_request() {
         let cx = &mut site.cx;
         let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{}", ex.response.status.0) };
         for _ in 0..2 {
-            let outcome = match splices {
-                true => {
-                    let fd = append.splice_target(cx).expect("nothing is hashed");
-                    file::write_all(fd, &[b'z'; 30]).expect("written");
-                    append.spliced(&mut ex, cx, 30)
-                }
-                false => append.accept(&mut ex, cx, &[b'z'; 30]),
-            };
-            assert_eq!(outcome, Ok(()));
+            assert_eq!(piece(&mut append, &mut ex, cx, splices), Ok(()));
         }
         assert_eq!(fs::metadata(&part).expect("it is there").len(), 110);
         assert!(run(&mut newer, cx, id).is_err(), "it answers at once");
@@ -179,15 +181,7 @@ fn several_chunks_of_one_read_do_not_exceed_a_quota_that_processes_share() {
         let cx = &mut site.cx;
         let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{}", ex.response.status.0) };
         for _ in 0..4 {
-            let outcome = match splices {
-                true => {
-                    let fd = append.splice_target(cx).expect("nothing is hashed");
-                    file::write_all(fd, &[b'z'; 30]).expect("written");
-                    append.spliced(&mut ex, cx, 30)
-                }
-                false => append.accept(&mut ex, cx, &[b'z'; 30]),
-            };
-            assert_eq!(outcome, Ok(()), "{quota} {splices} {ends}");
+            assert_eq!(piece(&mut append, &mut ex, cx, splices), Ok(()), "{quota} {splices} {ends}");
         }
         while ends && append.works() {
             cx.now.advance();
