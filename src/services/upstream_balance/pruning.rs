@@ -8,7 +8,7 @@ use crate::sys::process;
 use crate::util::hash::take_some;
 use std::rc::Rc;
 
-/// A group of so many servers is freed in one step.
+/// A group of at most this many servers is freed in one step.
 const FEW_SERVERS: usize = 16;
 /// Servers of a larger group that are freed in a step.
 const SERVERS: usize = 64;

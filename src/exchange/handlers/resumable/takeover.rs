@@ -8,11 +8,11 @@
 //! Where locks end at the mount (FUSE, 9p, NFS with local_lock), the lock decides only among the processes with one
 //! mount. Uploads that such a process writes to are marked, and from then on each process that writes to them also has
 //! a claim, a file that is made with O_EXCL: also while it waits for one that has none yet, which marks the upload when
-//! it releases that. One of another mount is asked for, and taken for left behind when it is
-//! not released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long may
-//! go on between its look at the claim and the write after that: no call joins the two. So the bytes are copied into a
-//! new file first ([`Moving`]), and it writes to one that nobody reads. That such a copy is due stands in the record,
-//! for those who come after a process that began it.
+//! it releases that. A claim of another mount is asked for, and counts as left behind when it is not released within
+//! [`PATIENCE`]: a process that was killed releases nothing. One that was only stopped may go on between its look at a
+//! claim and the write after that: no call joins the two. So the bytes are copied into a new file first ([`Moving`]),
+//! and it writes to a file without a name. The record says that such a copy is due, for the next process if the one
+//! that began it ends.
 //!
 //! Invariant: no bytes are read, cut or written without the lock; nor written to a file that a process may have open
 //! which has not released it.
@@ -118,7 +118,7 @@ fn claim(
         return ask_unclaimed(cx, dir, id, claim);
     }
     if reach.is_empty() && !record.is_claimed {
-        // Whoever writes without a claim has the lock that this process has: from now on nobody does.
+        // Only the holder of the lock, this process now, may write without a claim: from now on none does.
         change(dir, id, |record| record.is_claimed = true)?;
     }
     let is_marked = record.is_claimed || reach.is_empty();
@@ -187,7 +187,7 @@ fn change(dir: &Dir, id: UploadId, to: impl FnOnce(&mut UploadState)) -> Result<
     }
 }
 
-/// The lease of an upload that this process has locked and claimed, once nobody else can write to its file.
+/// The lease of an upload that this process has locked and claimed, once no other process can write to its file.
 fn claimed(cx: &mut Services, dir: &Dir, id: UploadId, fd: OwnedFd, claim: Claim) -> Result<Lease, LeaseError> {
     let record = match dir.load(id) {
         Ok(Some(record)) if record.is_contested => record,
@@ -197,7 +197,7 @@ fn claimed(cx: &mut Services, dir: &Dir, id: UploadId, fd: OwnedFd, claim: Claim
     };
     let size = file::fstat_synced(fd.as_fd()).map_err(LeaseError::Failed)?.size;
     let files = dir.begin_move(id, fd).map_err(LeaseError::Failed)?;
-    // Nobody answers any more.
+    // No process answers any more.
     dir.unask(id);
     cx.resumable.moving.insert(id, Moving::new(files, claim, size, record.synced.is_some()));
     go_on_moving(cx, dir, id).unwrap_or(Err(LeaseError::Failed(Errno::EAGAIN)))
